@@ -1,0 +1,1 @@
+"""Metrics and their unbiased estimators, policy value, comparison with a randomised slice."""

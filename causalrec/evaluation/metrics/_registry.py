@@ -1,0 +1,75 @@
+"""The registry of metrics, and the reading of names such as "dcg@5"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import MappingProxyType
+
+from causalrec.errors import StudyError, near_miss
+from causalrec.evaluation.metrics import dcg, mae, mse, ndcg, recall
+from causalrec.evaluation.metrics._model import Metric
+
+REGISTRY = MappingProxyType(
+    {
+        definition.name: definition
+        for definition in (
+            mse.DEFINITION,
+            mae.DEFINITION,
+            dcg.DEFINITION,
+            ndcg.DEFINITION,
+            recall.DEFINITION,
+        )
+    }
+)
+
+
+def parse_metric(text: str) -> Metric:
+    """Read a metric's name: "mse", "dcg@5".
+
+    Parameters
+    ----------
+    text : str
+        A name of the registry; list metrics carry their cut-off after "@".
+
+    Raises
+    ------
+    StudyError
+        For an unknown name, a list metric without a cut-off or a cell metric with one.
+
+    Examples
+    --------
+    >>> metric = parse_metric("recall@10")
+    >>> metric.definition.name, metric.cutoff, metric.additive
+    ('recall', 10, True)
+    """
+    name, _, cut = text.strip().lower().partition("@")
+    if name not in REGISTRY:
+        raise StudyError(
+            f"There is no metric {text!r}.{near_miss(name, REGISTRY)}"
+            f" The metrics are: {', '.join(sorted(REGISTRY))}."
+        )
+    definition = REGISTRY[name]
+    if definition.scope == "cell":
+        if cut:
+            raise StudyError(f"{name} looks at cells, not at lists: ask for {name!r}.")
+        return Metric(definition)
+    if not cut.isdigit() or int(cut) < 1:
+        raise StudyError(
+            f"{name} looks at lists and needs their length: ask for {name + '@5'!r}, for example."
+        )
+    return Metric(definition, int(cut))
+
+
+def parse_metrics(names: str | Sequence[str]) -> tuple[Metric, ...]:
+    """Read one or several metric names, in order, without repeats.
+
+    Examples
+    --------
+    >>> [metric.label for metric in parse_metrics(["mse", "dcg@5", "mse"])]
+    ['mse', 'dcg@5']
+    """
+    asked = [names] if isinstance(names, str) else list(names)
+    if not asked:
+        raise StudyError("No metric was asked for: metrics=['mse', 'dcg@5'], for example.")
+    found = {metric.label: metric for metric in map(parse_metric, asked)}
+    return tuple(found.values())
