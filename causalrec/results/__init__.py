@@ -1,5 +1,12 @@
 """The result model and its schema, assumptions, and disclosure control."""
 
+from causalrec.results._disclosure import (
+    DEFAULT_MIN_CELL,
+    hidden_groups,
+    suppress_small_cells,
+    suppress_table,
+)
+from causalrec.results._family import multiplicity
 from causalrec.results._model import (
     SCHEMA_VERSION,
     Assumption,
@@ -10,14 +17,26 @@ from causalrec.results._model import (
     format_cell,
     format_row,
 )
+from causalrec.results._provenance import provenance
+from causalrec.results._rows import EstimateLike, rows_from_estimate
+from causalrec.results._schema import result_schema
 
 __all__ = [
+    "DEFAULT_MIN_CELL",
     "SCHEMA_VERSION",
     "Assumption",
+    "EstimateLike",
     "Provenance",
     "Result",
     "Row",
     "Table",
     "format_cell",
     "format_row",
+    "hidden_groups",
+    "multiplicity",
+    "provenance",
+    "result_schema",
+    "rows_from_estimate",
+    "suppress_small_cells",
+    "suppress_table",
 ]

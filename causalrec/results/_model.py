@@ -81,6 +81,8 @@ class Row(_Frozen):
     effective_sample_size: float | None = None
     clusters: dict[str, int] = Field(default_factory=dict)
     interval_method: str = ""
+    derived_from: tuple[str, ...] = ()
+    """Labels of the rows that this is computed from (a gap, a ratio); it is hidden with them."""
     note: str = ""
 
 
