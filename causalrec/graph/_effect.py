@@ -1,0 +1,307 @@
+"""`identify(query="effect")`: back-door adjustment, or the back-door path that stays open.
+
+DoWhy names a minimal adjustment set, networkx and our own search check it. DoWhy knows nothing of
+rows selected into the log; there the minimal set comes from networkx. Instruments are kept out
+(adjusting for one inflates the variance and what bias is left), causes of the outcome alone are
+let in (they lower the variance: Henckel, Perkovic & Maathuis 2022).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from causalrec.errors import GraphError, IdentificationError
+from causalrec.graph import _paths
+from causalrec.graph._adjust import (
+    Separation,
+    chosen_in_words,
+    closable,
+    covariates,
+    named,
+    selection_assumption,
+)
+from causalrec.graph._estimand import AssumptionStatus, Estimand, Strategy
+from causalrec.graph._vocabulary import listed
+
+if TYPE_CHECKING:
+    from causalrec.graph._model import CausalGraph
+
+
+def identify_effect(graph: CausalGraph) -> Estimand:
+    """Identify the effect of the exposure on the outcome, or refuse."""
+    exposure, outcome = _ends(graph)
+    _refuse_reverse(graph, exposure, outcome)
+    selection = frozenset(graph.with_role("selection"))
+    _refuse_selection_by_exposure(graph, exposure, selection)
+    problem = _back_door(graph, exposure, outcome, selection)
+    minimal = _minimal_set(graph, problem)
+    if minimal is None:
+        _refuse(graph, problem)
+    parents, children = _paths.neighbours(graph.edges)
+    causes_of_exposure = _paths.reachable(parents, [exposure])
+    outcome_only = set(parents.get(outcome, ())) - causes_of_exposure
+    adjustment = problem.with_precision(minimal, outcome_only)
+    strategy: Strategy = "randomised" if problem.disconnected() else "back-door adjustment"
+    return Estimand(
+        query="effect",
+        strategy=strategy,
+        exposure=exposure,
+        outcome=outcome,
+        observed=None,
+        adjustment=adjustment,
+        covariates=covariates(graph, adjustment),
+        instruments=_instruments(graph, exposure, outcome, adjustment, selection),
+        mediators=_mediators(graph, exposure, outcome),
+        assumptions=_assumptions(strategy, exposure, outcome, adjustment, selection),
+        words=_words(graph, exposure, outcome, minimal, adjustment, strategy, children),
+        graph_dot=graph.to_dot(),
+        minimal=tuple(sorted(minimal)),
+        selection=tuple(sorted(selection)),
+    )
+
+
+def _ends(graph: CausalGraph) -> tuple[str, str]:
+    exposure, outcome = graph.exposure, graph.outcome
+    if exposure is None and graph.observed is not None:
+        raise GraphError(
+            f"This graph has no exposure: its node {graph.observed!r} says which outcomes are"
+            " recorded. Ask it query='mean'; or, to ask for an effect, give role=exposure to the"
+            " node that somebody could have set otherwise."
+        )
+    for role, found in (("exposure", exposure), ("outcome", outcome)):
+        if found is None:
+            raise GraphError(
+                f"No node of this graph has role={role}, and an effect needs one. Add"
+                f" [role={role}] to its node; the nodes are {listed(graph.nodes)}."
+            )
+    if graph.observed is not None:
+        raise GraphError(
+            f"This graph has an exposure and a node {graph.observed!r} that says which outcomes are"
+            " recorded; an effect is estimated from rows whose outcome is always recorded. Leave"
+            f" {graph.observed!r} out if every row has its outcome, or ask query='mean'."
+        )
+    assert exposure is not None
+    assert outcome is not None
+    return exposure, outcome
+
+
+def _refuse_reverse(graph: CausalGraph, exposure: str, outcome: str) -> None:
+    _, children = _paths.neighbours(graph.edges)
+    path = _paths.directed_path(children, outcome, exposure)
+    if path is not None:
+        shown = _paths.arrows(path[::-1], graph.edges)
+        raise IdentificationError(
+            f"The effect of {exposure} on {outcome} is not identified: in this graph the outcome"
+            f" comes first and causes the exposure ({shown}). Take an outcome of a later window, or"
+            " split it into a node before the exposure (a covariate) and one after it.",
+            open_path=shown,
+        )
+
+
+def _refuse_selection_by_exposure(
+    graph: CausalGraph, exposure: str, selection: frozenset[str]
+) -> None:
+    _, children = _paths.neighbours(graph.edges)
+    for node in sorted(selection):
+        path = _paths.directed_path(children, exposure, node)
+        if path is not None:
+            shown = _paths.arrows(path, graph.edges)
+            raise IdentificationError(
+                f"The effect of {exposure} is not identified from the rows that {node} selects:"
+                f" the exposure itself changes who is in the log ({shown}), so exposed and"
+                " unexposed rows are no longer alike whatever is adjusted for. Log every eligible"
+                " row, selected or not.",
+                open_path=shown,
+            )
+
+
+def _causal_nodes(graph: CausalGraph, exposure: str, outcome: str) -> frozenset[str]:
+    """Return the nodes on directed paths from exposure to outcome, the exposure left out."""
+    parents, children = _paths.neighbours(graph.edges)
+    below, above = _paths.reachable(children, [exposure]), _paths.reachable(parents, [outcome])
+    return below & above - {exposure}
+
+
+def _back_door(
+    graph: CausalGraph, exposure: str, outcome: str, selection: frozenset[str]
+) -> Separation:
+    causal = _causal_nodes(graph, exposure, outcome)
+    _, children = _paths.neighbours(graph.edges)
+    later = _paths.reachable(children, [exposure, outcome])
+    kept_out = later | selection | set(graph.with_role("instrument"))
+    return Separation(
+        edges=tuple(e for e in graph.edges if e[0] != exposure or e[1] not in causal),
+        nodes=tuple(graph.nodes),
+        source=exposure,
+        target=outcome,
+        candidates=frozenset(graph.measured) - kept_out,
+        included=selection,
+    )
+
+
+def _minimal_set(graph: CausalGraph, problem: Separation) -> frozenset[str] | None:
+    found = problem.minimal()
+    if not problem.included:
+        dowhy = _by_dowhy(graph, problem)
+        if (dowhy is None) != (found is None):
+            raise RuntimeError(
+                "DoWhy and networkx disagree on whether an adjustment set exists; please report"
+                " this graph as a defect."
+            )
+        found = dowhy
+    if found is not None and not problem.holds(found):
+        raise RuntimeError(
+            f"The adjustment set {sorted(found)} leaves a back-door path open; please report this"
+            " graph as a defect."
+        )
+    return found
+
+
+def _by_dowhy(graph: CausalGraph, problem: Separation) -> frozenset[str] | None:
+    # DoWhy's import takes seconds, so it waits until an effect is asked for.
+    from dowhy.causal_identifier.auto_identifier import identify_generalized_adjustment_set
+
+    found = identify_generalized_adjustment_set(
+        graph.network(), [problem.source], [problem.target], sorted(problem.candidates)
+    )
+    return frozenset(found[0].get_adjustment_variables()) if found else None
+
+
+def _refuse(graph: CausalGraph, problem: Separation) -> NoReturn:
+    path, given = problem.witness()
+    shown = _paths.arrows(path, problem.edges, given)
+    blockers = closable(path, problem.edges)
+    exposure, outcome = problem.source, problem.target
+    text = (
+        f"The effect of {exposure} on {outcome} is not identified by adjustment: the back-door path"
+        f" {shown} stays open whatever measured nodes are adjusted for."
+    )
+    latent = next((node for node in blockers if graph.nodes[node].latent), None)
+    instruments = graph.with_role("instrument")
+    declared = next((node for node in blockers if node in instruments), None)
+    if latent is not None:
+        text += (
+            f" Measure {named(graph, latent)}, which the graph calls latent, and name its column;"
+            " or randomise the exposure in a slice of the log."
+        )
+    elif declared is not None:
+        text += (
+            f" {declared} is declared an instrument, yet it causes the outcome by another way than"
+            " the exposure: it is a confounder. Take the role from it to adjust for it."
+        )
+    else:
+        text += " Randomise the exposure in a slice of the log, and ask there."
+    usable = [node for node in instruments if not graph.nodes[node].latent and node not in path]
+    if usable:
+        text += f" The instrument {listed(usable)} may answer for those whom it moves."
+    raise IdentificationError(text, open_path=shown)
+
+
+def _instruments(
+    graph: CausalGraph,
+    exposure: str,
+    outcome: str,
+    adjustment: tuple[str, ...],
+    selection: frozenset[str],
+) -> tuple[str, ...]:
+    """Return the measured instruments; refuse one that the arrows contradict."""
+    given = frozenset(adjustment) | selection
+    without = [edge for edge in graph.edges if edge[0] != exposure]
+    found = []
+    for name in graph.with_role("instrument"):
+        path = _paths.open_path(without, name, outcome, given)
+        if path is not None:
+            raise GraphError(
+                f"{name} is declared an instrument, yet it reaches the outcome by another way than"
+                f" the exposure: {_paths.arrows(path, without, given)}. Take role=instrument from"
+                " it, or the arrow out of the graph."
+            )
+        if _paths.open_path(without, name, exposure, given) is None:
+            raise GraphError(
+                f"{name} is declared an instrument, yet nothing joins it to the exposure"
+                f" {exposure}. Draw {name} -> {exposure}, or take role=instrument from it."
+            )
+        if not graph.nodes[name].latent:
+            found.append(name)
+    return tuple(found)
+
+
+def _mediators(graph: CausalGraph, exposure: str, outcome: str) -> tuple[str, ...]:
+    between = _causal_nodes(graph, exposure, outcome) - {outcome}
+    declared = graph.with_role("mediator")
+    for name in declared:
+        if name not in between:
+            raise GraphError(
+                f"{name} is declared a mediator, yet no directed path leads from {exposure} through"
+                f" it to {outcome}. Draw the arrows, or take role=mediator from it."
+            )
+    return declared
+
+
+def _assumptions(
+    strategy: Strategy,
+    exposure: str,
+    outcome: str,
+    adjustment: tuple[str, ...],
+    selection: frozenset[str],
+) -> tuple[tuple[str, str, AssumptionStatus], ...]:
+    found: list[tuple[str, str, AssumptionStatus]] = []
+    if strategy == "randomised":
+        found.append(
+            (
+                "no unmeasured confounding",
+                f"Nothing that causes {outcome} decides {exposure}: it was set at random.",
+                "by design",
+            )
+        )
+    else:
+        given = listed(adjustment) if adjustment else "nothing"
+        found.append(
+            (
+                "no unmeasured confounding",
+                f"Given {given}, nothing else that causes {outcome} decides {exposure}, as the"
+                " graph says.",
+                "untestable",
+            )
+        )
+    found.append(
+        (
+            "no interference",
+            f"The {outcome} of a row depends on its own {exposure} only, not on what other users or"
+            " items were given.",
+            "untestable",
+        )
+    )
+    if selection:
+        found.append((*selection_assumption(selection), "by design"))
+    return tuple(found)
+
+
+def _words(
+    graph: CausalGraph,
+    exposure: str,
+    outcome: str,
+    minimal: frozenset[str],
+    adjustment: tuple[str, ...],
+    strategy: Strategy,
+    children: dict[str, list[str]],
+) -> str:
+    columns = f"{exposure} (column {graph.nodes[exposure].column!r}) on {outcome}" + (
+        f" (column {graph.nodes[outcome].column!r})"
+    )
+    if strategy == "randomised":
+        words = f"The effect of {columns} is identified by randomisation: no path leads from what"
+        words += " decides the exposure to the outcome but through it."
+    elif minimal:
+        words = f"The effect of {columns} is identified by back-door adjustment."
+    else:
+        words = f"The effect of {columns} is identified without adjustment: every back-door path is"
+        words += " closed by itself."
+    chosen = chosen_in_words(minimal, adjustment)
+    words += f" {chosen}" if chosen else ""
+    if outcome not in _paths.reachable(children, [exposure]):
+        words += (
+            " The graph has no directed path from exposure to outcome, so it says that the effect"
+            " is zero: an estimate that differs from zero contradicts it."
+        )
+    return words

@@ -1,0 +1,81 @@
+"""The graphs that ship with the package, and graphs by path."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from causalrec.errors import GraphError, near_miss
+from causalrec.graph._model import CausalGraph
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def _folder() -> Path:
+    # The wheel carries the files inside the package; a checkout has them beside it.
+    inside = _PACKAGE / "_graphs"
+    return inside if inside.is_dir() else _PACKAGE.parent / "graphs"
+
+
+def list_graphs() -> tuple[str, ...]:
+    """Return the names of the graphs that ship with causalrec, sorted.
+
+    Examples
+    --------
+    >>> "exposure_click" in list_graphs()
+    True
+    """
+    return tuple(sorted(path.stem for path in _folder().glob("*.dot")))
+
+
+def load_graph(name_or_path: str | PathLike[str]) -> CausalGraph:
+    """Read a graph by its shipped name, or from a file.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        A name of `list_graphs()`, or the path of a Graphviz or DAGitty file (UTF-8). A path object
+        or a string with a folder or an ending is always a path.
+
+    Raises
+    ------
+    GraphError
+        If there is no such graph or file, or its text cannot be read (with line and column).
+
+    Examples
+    --------
+    >>> load_graph("exposure_click").outcome
+    'purchase'
+    """
+    text_given = str(name_or_path)
+    if isinstance(name_or_path, str):
+        if "{" in text_given:
+            raise GraphError("This is the text of a graph: read it with CausalGraph.from_dot.")
+        if text_given in list_graphs():
+            return _read(_folder() / f"{text_given}.dot")
+    path = Path(name_or_path)
+    try:
+        is_file = path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        is_file = False
+    if not is_file:
+        shipped = list_graphs()
+        raise GraphError(
+            f"There is no graph and no file {text_given!r}.{near_miss(path.stem, shipped)}"
+            f" Shipped graphs: {', '.join(shipped)}. Pass one of them, or the path of a .dot file."
+        )
+    return _read(path)
+
+
+def _read(path: Path) -> CausalGraph:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise GraphError(
+            f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8."
+        ) from None
+    try:
+        graph = CausalGraph.from_dot(text)
+        return graph if graph.name else CausalGraph.from_dot(text, name=path.stem)
+    except GraphError as error:
+        raise GraphError(f"{path}: {error}") from None

@@ -1,0 +1,381 @@
+"""The graph itself: nodes with roles and columns, arrows between them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from causalrec.errors import GraphError, near_miss
+from causalrec.graph import _paths
+from causalrec.graph._parser import parse
+from causalrec.graph._vocabulary import (
+    ENTITIES,
+    ROLES,
+    SINGLE_ROLES,
+    Entity,
+    Role,
+    listed,
+    name_problem,
+    plain_text,
+)
+from causalrec.graph._write import to_dagitty, to_dot
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from causalrec.graph._estimand import Estimand
+    from causalrec.graph._parser import ParsedGraph, ParsedNode
+
+
+@dataclass(frozen=True)
+class Node:
+    """A variable of the graph.
+
+    Parameters
+    ----------
+    name : str
+        What the arrows call it.
+    role : str
+        "exposure", "outcome", "observed" (the indicator that the outcome is recorded), "latent",
+        "instrument", "mediator", "selection", or "covariate".
+    column : str, optional
+        The column of the log that holds it; its name unless said otherwise, None if it is latent.
+    entity : {"user", "item", "event"}, optional
+        Whose property it is; exposure, outcome and observed are facts of the event.
+    label : str
+        What it means, in words.
+    latent : bool
+        Whether nobody measures it. An instrument or a mediator may be latent, too.
+    """
+
+    name: str
+    role: Role = "covariate"
+    column: str | None = None
+    entity: Entity | None = None
+    label: str = ""
+    latent: bool = False
+
+    def __post_init__(self) -> None:
+        self._check()
+        fill = object.__setattr__  # the defaults that depend on other fields
+        fill(self, "label", plain_text(self.label))
+        fill(self, "latent", self.latent or self.role == "latent")
+        if not self.latent and self.column is None:
+            fill(self, "column", self.name)
+        if self.role in SINGLE_ROLES and self.entity is None:
+            fill(self, "entity", "event")
+
+    def _check(self) -> None:
+        if problem := name_problem(self.name):
+            raise GraphError(f"A node's name {problem}.")
+        if self.role not in ROLES:
+            raise GraphError(
+                f"Node {self.name!r} has the role {self.role!r}, which does not exist."
+                f"{near_miss(self.role, ROLES)} Roles: {listed(ROLES)}."
+            )
+        if self.entity is not None and self.entity not in ENTITIES:
+            raise GraphError(
+                f"Node {self.name!r} has the entity {self.entity!r}, which does not exist."
+                f"{near_miss(self.entity, ENTITIES)} Entities: {listed(ENTITIES)}."
+            )
+        if self.column is not None and (problem := name_problem(self.column)):
+            raise GraphError(f"The column of node {self.name!r} {problem}.")
+        if problem := name_problem(plain_text(self.label), empty=True):
+            raise GraphError(f"The label of node {self.name!r} {problem}.")
+        if self.latent and self.role in SINGLE_ROLES:
+            raise GraphError(
+                f"Node {self.name!r} is the {self.role} and latent. The {self.role} must be"
+                " recorded: name its column, or give the role to a node that is."
+            )
+        if (self.latent or self.role == "latent") and self.column is not None:
+            raise GraphError(
+                f"Node {self.name!r} is latent, yet names the column {self.column!r}."
+                " Drop one of the two."
+            )
+
+
+@dataclass(frozen=True)
+class CausalGraph:
+    """A directed acyclic graph whose nodes have roles and columns; immutable, comparable.
+
+    Build one with `CausalGraph.from_dot` or `load_graph`.
+
+    Parameters
+    ----------
+    name : str
+    label : str
+        What the graph assumes, in a sentence.
+    node_table : tuple of Node
+        Sorted by name on construction.
+    edges : tuple of (cause, effect)
+        Sorted, each once, on construction.
+
+    Raises
+    ------
+    GraphError
+        If a name is used twice, an edge leads nowhere, a role is taken twice, two nodes claim one
+        column, or the arrows run in a circle (which is named).
+
+    Examples
+    --------
+    >>> graph = CausalGraph.from_dot('''
+    ...     digraph shelf {
+    ...         shown [role=exposure]; bought [role=outcome];
+    ...         age [entity=user];
+    ...         age -> {shown bought}; shown -> bought
+    ...     }''')
+    >>> graph.exposure, graph.outcome, graph.measured
+    ('shown', 'bought', ('age', 'bought', 'shown'))
+    >>> graph.open_path("shown", "bought")
+    'shown -> bought'
+    """
+
+    name: str
+    label: str
+    node_table: tuple[Node, ...]
+    edges: tuple[tuple[str, str], ...]
+
+    def __post_init__(self) -> None:
+        for text, what in ((self.name, "name"), (plain_text(self.label), "label")):
+            if problem := name_problem(text, empty=True):
+                raise GraphError(f"The graph's {what} {problem}.")
+        fill = object.__setattr__
+        fill(self, "label", plain_text(self.label))
+        fill(self, "node_table", tuple(sorted(self.node_table, key=lambda node: node.name)))
+        fill(self, "edges", tuple(sorted(set(self.edges))))
+        self._check_nodes()
+        self._check_edges()
+
+    @classmethod
+    def from_dot(cls, text: str, name: str | None = None) -> CausalGraph:
+        """Read a graph from Graphviz or DAGitty text.
+
+        Parameters
+        ----------
+        text : str
+            `digraph name { ... }` or `dag { ... }`. Node attributes: `role=`, `column=`,
+            `entity=user|item|event`, `label=`; DAGitty's bare words (`[exposure]`, `[latent]`...)
+            say the same. `a <-> b` becomes a fresh latent cause of both. Attributes that only draw
+            are passed over.
+        name : str, optional
+            The graph's name, where the text's own shall not stand.
+
+        Raises
+        ------
+        GraphError
+            With line and column, the offending line and a caret below the place.
+
+        Examples
+        --------
+        >>> graph = CausalGraph.from_dot("dag { E [exposure] Y [outcome] E -> Y E <-> Y }")
+        >>> graph.latents, graph.edges[-1]
+        (('latent_E_Y',), ('latent_E_Y', 'Y'))
+        >>> CausalGraph.from_dot("digraph { a -> b")
+        Traceback (most recent call last):
+            ...
+        causalrec.errors.GraphError: Line 1, column 9: This '{' opens the graph, and is never closed.
+        digraph { a -> b
+                ^
+        """
+        if not isinstance(text, str):
+            raise GraphError(
+                f"from_dot reads text, not {type(text).__name__}; load_graph reads a file."
+            )
+        parsed = parse(text.replace("\r\n", "\n").replace("\r", "\n"))
+        return _build(parsed, parsed.name if name is None else name)
+
+    @cached_property
+    def nodes(self) -> Mapping[str, Node]:
+        """Name -> node, sorted by name; read-only."""
+        return MappingProxyType({node.name: node for node in self.node_table})
+
+    def __getstate__(self) -> dict[str, object]:
+        # The cached read-only view cannot be pickled, and need not be.
+        return {key: value for key, value in self.__dict__.items() if key != "nodes"}
+
+    def with_role(self, role: Role) -> tuple[str, ...]:
+        """Return the names of the nodes that have a role, sorted."""
+        return tuple(node.name for node in self.node_table if node.role == role)
+
+    @property
+    def exposure(self) -> str | None:
+        """The node that somebody could have set otherwise, if declared."""
+        return next(iter(self.with_role("exposure")), None)
+
+    @property
+    def outcome(self) -> str | None:
+        """The outcome node, if declared."""
+        return next(iter(self.with_role("outcome")), None)
+
+    @property
+    def observed(self) -> str | None:
+        """The indicator that the outcome is recorded, if declared."""
+        return next(iter(self.with_role("observed")), None)
+
+    @property
+    def latents(self) -> tuple[str, ...]:
+        """Names of the nodes that nobody measures, sorted."""
+        return tuple(node.name for node in self.node_table if node.latent)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of the nodes that have a column, sorted."""
+        return tuple(node.name for node in self.node_table if not node.latent)
+
+    def network(self) -> nx.DiGraph[str]:
+        """Return a fresh `networkx.DiGraph` of the names, to keep or to change."""
+        import networkx as nx
+
+        network: nx.DiGraph[str] = nx.DiGraph()
+        network.add_nodes_from(node.name for node in self.node_table)
+        network.add_edges_from(self.edges)
+        return network
+
+    def open_path(self, source: str, target: str, given: Collection[str] = ()) -> str | None:
+        """Return a shortest open path in words (`a <- b -> c`), or None if `given` closes all.
+
+        Raises
+        ------
+        GraphError
+            If a name is unknown, or an end of the path is itself conditioned on.
+        """
+        for name in (source, target, *sorted(given)):
+            if name not in self.nodes:
+                raise GraphError(f"The graph has no node {name!r}.{near_miss(name, self.nodes)}")
+        if source == target or source in given or target in given:
+            raise GraphError("A path runs between two different nodes that are not conditioned on.")
+        path = _paths.open_path(self.edges, source, target, given)
+        return None if path is None else _paths.arrows(path, self.edges, given)
+
+    def identify(self, query: Literal["effect", "mean"] = "effect") -> Estimand:
+        """Say which columns answer a question, or refuse and name the open path.
+
+        Parameters
+        ----------
+        query : {"effect", "mean"}
+            "effect": the effect of the exposure on the outcome, by back-door adjustment (DoWhy's
+            generalised criterion: van der Zander, Liskiewicz & Textor 2014; networkx checks it).
+            "mean": the mean outcome over all cells, recorded or not; it asks that given measured
+            covariates the outcome is independent of its being recorded.
+
+        Returns
+        -------
+        Estimand
+            Its adjustment set is a minimal one, and those measured causes of the outcome that make
+            the estimate more precise; never an instrument, never an effect of the exposure.
+
+        Raises
+        ------
+        GraphError
+            If the question does not fit the graph (a role is missing or contradicts the arrows).
+        IdentificationError
+            If the graph does not identify it; `open_path` is the path, the message names what to
+            measure.
+
+        Examples
+        --------
+        >>> graph = CausalGraph.from_dot(
+        ...     "dag { observed [observed] rating [outcome] age -> {observed rating} }")
+        >>> graph.identify(query="mean").adjustment
+        ('age',)
+        """
+        if query == "effect":
+            from causalrec.graph._effect import identify_effect
+
+            return identify_effect(self)
+        if query == "mean":
+            from causalrec.graph._mean import identify_mean
+
+            return identify_mean(self)
+        raise GraphError(
+            f"A graph cannot be asked for {query!r}.{near_miss(str(query), ('effect', 'mean'))}"
+            " Ask query='effect' or query='mean'."
+        )
+
+    def to_dot(self) -> str:
+        """Return the graph as Graphviz text; reading it gives an equal graph."""
+        return to_dot(self)
+
+    def to_dagitty(self) -> str:
+        """Return the graph as DAGitty text; reading it gives an equal graph."""
+        return to_dagitty(self)
+
+    def _check_nodes(self) -> None:
+        seen: dict[str, str] = {}
+        columns: dict[str, str] = {}
+        for node in self.node_table:
+            if node.name in seen:
+                raise GraphError(f"Two nodes are called {node.name!r}.")
+            seen[node.name] = node.name
+            if node.column is not None:
+                if node.column in columns:
+                    raise GraphError(
+                        f"The nodes {columns[node.column]!r} and {node.name!r} both name the column"
+                        f" {node.column!r}. One column holds one variable."
+                    )
+                columns[node.column] = node.name
+        for role in SINGLE_ROLES:
+            if len(found := self.with_role(role)) > 1:
+                raise GraphError(
+                    f"{len(found)} nodes have the role {role!r}: {listed(map(repr, found))}."
+                    " A question has one of each."
+                )
+
+    def _check_edges(self) -> None:
+        known = {node.name for node in self.node_table}
+        causes: dict[str, list[str]] = {name: [] for name in sorted(known)}
+        for cause, effect in self.edges:
+            for name in (cause, effect):
+                if name not in known:
+                    raise GraphError(
+                        f"The edge {cause} -> {effect} names {name!r}, which is no node."
+                        f"{near_miss(name, known)}"
+                    )
+            causes[effect].append(cause)
+        try:
+            TopologicalSorter(causes).prepare()
+        except CycleError as error:
+            circle = list(error.args[1])[:-1]
+            start = circle.index(min(circle))
+            circle = [*circle[start:], *circle[:start], circle[start]]
+            raise GraphError(
+                f"The arrows run in a circle: {' -> '.join(circle)}. A cause comes before its"
+                " effect: split what changes over time into one node for each time, or turn an"
+                " arrow."
+            ) from None
+
+
+def _build(parsed: ParsedGraph, name: str) -> CausalGraph:
+    nodes = [_node(node_name, node) for node_name, node in parsed.nodes.items()]
+    edges = list(parsed.edges)
+    names = set(parsed.nodes)
+    for left, right in sorted(set(parsed.bidirected)):
+        latent = f"latent_{left}_{right}"
+        while latent in names:
+            latent += "_"
+        names.add(latent)
+        nodes.append(
+            Node(latent, role="latent", label=f"an unmeasured common cause of {left} and {right}")
+        )
+        edges += [(latent, left), (latent, right)]
+    return CausalGraph(name=name, label=parsed.label, node_table=tuple(nodes), edges=tuple(edges))
+
+
+def _node(name: str, parsed: ParsedNode) -> Node:
+    latent = parsed.get("latent") is not None
+    default = "latent" if latent else "covariate"
+    # The parser let only known roles and entities pass.
+    role: Role = parsed.get("role") or default  # type: ignore[assignment]
+    entity: Entity | None = parsed.get("entity")  # type: ignore[assignment]
+    return Node(
+        name=name,
+        role=role,
+        column=parsed.get("column"),
+        entity=entity,
+        label=parsed.get("label") or "",
+        latent=latent,
+    )
