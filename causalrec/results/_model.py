@@ -124,6 +124,8 @@ class Result(_Frozen):
     """"effect", "mean", "bounds", "evaluation", "policy_value", "comparison", "audit", "tuning",
     "propensity", "study"."""
     title: str
+    name: str = ""
+    """The question's name in a study."""
     question: str = ""
     answer: str = ""
     """The answer in a sentence or two, with its interval: what the report opens with."""

@@ -1,0 +1,224 @@
+"""Run a study: log -> graph -> questions -> report, each finished answer kept as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import causalrec
+from causalrec.reporting import write_report
+from causalrec.results import Assumption, Result
+from causalrec.study._context import Context
+from causalrec.study._file import (
+    AuditQuestion,
+    BoundsQuestion,
+    EffectQuestion,
+    EvaluationQuestion,
+    MeanQuestion,
+    PolicyQuestion,
+    StudyFile,
+    read_study,
+)
+from causalrec.study._store import Store, digest, write_atomically
+
+
+class Progress(Protocol):
+    """What a run tells of its progress: a step that takes a while, and a line."""
+
+    def step(self, text: str) -> AbstractContextManager[None]:
+        """Return a context that lasts as long as the step."""
+        ...
+
+    def __call__(self, text: str) -> None:
+        """Say a line."""
+        ...
+
+
+class Silence:
+    """No progress at all: the default inside the library."""
+
+    def step(self, text: str) -> AbstractContextManager[None]:
+        """Do nothing for as long as the step lasts."""
+        return nullcontext()
+
+    def __call__(self, text: str) -> None:
+        """Say nothing."""
+
+
+def run_study(
+    study: str | Path | StudyFile,
+    *,
+    output: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Run every question of a study and write its report.
+
+    A finished answer is kept under the hash of what decides it, so an interrupted run resumes
+    where it stopped, and the files of the previous run stay whole until all answers are there.
+
+    Parameters
+    ----------
+    study : str, Path or StudyFile
+        The TOML file, or a study that is already read.
+    output : str or Path, optional
+        The folder of the results; by default the one that the study names, beside the file.
+    progress : Progress, optional
+        Told what is being done; silent by default.
+
+    Returns
+    -------
+    Result
+        Of kind "study": one section a question, the ledger of assumptions over all of them.
+
+    Raises
+    ------
+    StudyError, DataError, IdentificationError
+        If the file, the log or the graph does not allow the questions.
+    """
+    progress = progress or Silence()
+    base = Path.cwd() if isinstance(study, StudyFile) else Path(study).resolve().parent
+    parsed = study if isinstance(study, StudyFile) else read_study(study)
+    folder = Path(output) if output is not None else base / parsed.study.output
+    store = Store(folder)
+    with progress.step("reading the log"):
+        context = Context(parsed, base)
+        shared = context.digest_of_what_is_shared()
+    sections = []
+    for question in parsed.questions:
+        key = digest({"shared": shared, "question": question.model_dump(mode="json")})
+        found = store.find(key)
+        if found is None:
+            with progress.step(f"{question.kind}: {question.name}"):
+                found = answer(context, question)
+            store.keep(key, found)
+        else:
+            progress(f"{question.kind}: {question.name} (kept from an earlier run)")
+        # Read back what was written: a resumed run and a fresh one publish the same bytes.
+        sections.append(Result.from_json(found.to_json()))
+    whole = _assemble(parsed, context, sections)
+    with progress.step("writing the report"):
+        publish(whole, folder, parsed.study.formats)
+    return whole
+
+
+def publish(result: Result, folder: Path, formats: tuple[str, ...]) -> None:
+    """Write the report in every format; each file replaces its predecessor whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending in formats:
+        if ending == "json":
+            write_atomically(folder / "report.json", result.to_json())
+        else:
+            write_report(result, folder / f"report.{ending}")
+
+
+def answer(context: Context, question: Any) -> Result:
+    """Answer one question of a study."""
+    result = _ANSWERS[type(question)](context, question)
+    return result.model_copy(update={"name": question.name})
+
+
+def _effect(context: Context, question: EffectQuestion) -> Result:
+    effect = causalrec.estimate_effect(
+        context.log,
+        context.require_graph(question.name),
+        estimator=question.estimator,
+        estimand=question.estimand,
+        propensity=context.propensity_or_none(),
+        sampled=question.sampled,
+        random_state=context.seed,
+    )
+    by = [effect.by(column) for column in question.by]
+    return effect.model_copy(update={"sections": tuple(by)})
+
+
+def _mean(context: Context, question: MeanQuestion) -> Result:
+    mean = causalrec.estimate_mean(
+        context.log,
+        propensity=context.propensity_or_none(),
+        by=question.by,
+        estimator=question.estimator,
+        using=question.using,
+        graph=context.graph,
+        sampled=question.sampled,
+        population=question.population,
+        random_state=context.seed,
+    )
+    if not question.compare_with_randomized:
+        return mean
+    compared = causalrec.compare_with_randomized(mean, context.log, margin=question.margin)
+    return mean.model_copy(update={"sections": (compared,)})
+
+
+def _bounds(context: Context, question: BoundsQuestion) -> Result:
+    return causalrec.bounds(
+        context.log, kind=question.method, lam=question.lam, propensity=context.propensity
+    )
+
+
+def _evaluation(context: Context, question: EvaluationQuestion) -> Result:
+    _, test = context.parts
+    models = {name: context.model(name) for name in question.models}
+    return causalrec.evaluate(
+        models,
+        test,
+        metrics=list(question.metrics),
+        estimator=question.estimator,
+        propensity=context.propensity,
+        random_state=context.seed,
+    )
+
+
+def _policy(context: Context, question: PolicyQuestion) -> Result:
+    return causalrec.policy_value(context.log, question.policy, estimator=question.estimator)
+
+
+def _audit(context: Context, question: AuditQuestion) -> Result:
+    return causalrec.audit(
+        context.log,
+        None if question.model is None else context.model(question.model),
+        user_groups=list(question.user_groups),
+        item_groups=list(question.item_groups),
+        propensity=context.propensity,
+        graph=context.graph,
+        min_cell=context.study.study.min_cell,
+    )
+
+
+_ANSWERS: dict[type, Callable[[Context, Any], Result]] = {
+    EffectQuestion: _effect,
+    MeanQuestion: _mean,
+    BoundsQuestion: _bounds,
+    EvaluationQuestion: _evaluation,
+    PolicyQuestion: _policy,
+    AuditQuestion: _audit,
+}
+
+
+def _assemble(study: StudyFile, context: Context, sections: list[Result]) -> Result:
+    headlines = tuple(
+        section.rows[0].model_copy(update={"label": f"{question.name}: {section.rows[0].label}"})
+        for question, section in zip(study.questions, sections, strict=True)
+        if section.rows
+    )
+    return Result(
+        kind="study",
+        title=study.study.title,
+        answer=" ".join(section.answer for section in sections if section.answer),
+        rows=headlines,
+        assumptions=_ledger(sections),
+        graph_dot=context.graph.to_dot() if context.graph else "",
+        provenance=context.provenance(),
+        sections=tuple(sections),
+    )
+
+
+def _ledger(sections: list[Result]) -> tuple[Assumption, ...]:
+    """Return every assumption once, a violated or tested one before its untested namesake."""
+    order = {"violated": 0, "tested": 1, "untestable": 2, "by design": 3}
+    found: dict[tuple[str, str], Assumption] = {}
+    for section in sections:
+        for assumption in (*section.assumptions, *_ledger(list(section.sections))):
+            found.setdefault((assumption.name, assumption.statement), assumption)
+    return tuple(sorted(found.values(), key=lambda a: (order[a.status], a.name, a.statement)))

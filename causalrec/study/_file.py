@@ -1,0 +1,245 @@
+"""The study file: a TOML document, validated whole before anything is computed."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from causalrec.errors import StudyError, near_miss
+from causalrec.interactions import Columns
+
+EffectEstimator = Literal["dr", "ips", "regression", "econml"]
+MeanEstimator = Literal["naive", "regression", "ips", "snips", "dr"]
+EvaluationEstimator = Literal["naive", "ips", "snips", "dr", "plain"]
+ModelEstimator = Literal["naive", "ips", "snips", "dr", "mrdr"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StudySection(_Section):
+    """What the study is called, its seed and where its results go."""
+
+    title: str
+    seed: int = 0
+    output: str = "results"
+    formats: tuple[Literal["html", "json", "md", "csv", "tex"], ...] = ("html", "json", "md")
+    min_cell: int = Field(default=11, ge=1)
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+
+
+class LogSection(_Section):
+    """Where the log comes from: files, a simulated world or a public data set by path."""
+
+    events: str | None = None
+    users: str | None = None
+    items: str | None = None
+    world: Literal["shop", "social", "music", "video"] | None = None
+    world_options: dict[str, float | int] = Field(default_factory=dict)
+    dataset: Literal["open_bandit", "coat", "movielens", "kuairec"] | None = None
+    path: str | None = None
+    kind: Literal["ratings", "candidates", "impressions", "positives"] | None = None
+    outcome_range: tuple[float, float] | None = None
+    columns: Columns = Field(default_factory=Columns)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> LogSection:
+        sources = [s for s in (self.events, self.world, self.dataset) if s is not None]
+        if len(sources) != 1:
+            raise ValueError(
+                "name exactly one source: events = FILE, world = NAME or dataset = NAME"
+            )
+        return self
+
+
+class PropensitySection(_Section):
+    """How the probability of being observed (or exposed) is known or estimated."""
+
+    method: Literal["logistic", "popularity", "independence", "known"] = "logistic"
+    column: str | None = None
+    clip: float | None = Field(default=None, gt=0, lt=1)
+
+
+class SplitSection(_Section):
+    """How the log is parted before recommenders are trained and evaluated."""
+
+    by: Literal["cell", "user", "time"] = "cell"
+    test_size: float = Field(default=0.2, gt=0, lt=1)
+
+
+class ModelSection(_Section):
+    """One recommender of the study; `tune` searches its options on the training part."""
+
+    estimator: ModelEstimator
+    n_factors: int | None = Field(default=None, ge=0)
+    regularization: float | None = Field(default=None, ge=0)
+    features: bool = False
+    tune: bool = False
+
+
+class _Question(_Section):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+
+
+class EffectQuestion(_Question):
+    """What does exposure cause?"""
+
+    kind: Literal["effect"]
+    estimator: EffectEstimator = "dr"
+    estimand: Literal["ate", "att", "atu"] = "ate"
+    by: tuple[str, ...] = ()
+    sampled: tuple[Literal["user", "item"], ...] = ("user", "item")
+
+
+class MeanQuestion(_Question):
+    """What would the mean outcome be, had selection not been at work?"""
+
+    kind: Literal["mean"]
+    estimator: MeanEstimator = "dr"
+    using: Literal["observed", "randomized"] = "observed"
+    by: str | None = None
+    population: Literal["supported", "all"] = "supported"
+    sampled: tuple[Literal["user", "item"], ...] = ("user", "item")
+    compare_with_randomized: bool = False
+    margin: float = Field(default=0.05, gt=0)
+
+
+class BoundsQuestion(_Question):
+    """How far could the mean be from what is observed?"""
+
+    kind: Literal["bounds"]
+    method: Literal["range", "msm"] = "msm"
+    lam: float = Field(default=1.5, ge=1)
+
+
+class EvaluationQuestion(_Question):
+    """How good are these recommenders, on the held-out part of the log?"""
+
+    kind: Literal["evaluation"]
+    models: tuple[str, ...]
+    metrics: tuple[str, ...] = ("mse", "mae")
+    estimator: EvaluationEstimator = "snips"
+
+
+class PolicyQuestion(_Question):
+    """What would another policy have earned?"""
+
+    kind: Literal["policy_value"]
+    policy: Literal["uniform"] = "uniform"
+    estimator: Literal["ips", "snips", "dr"] = "snips"
+
+
+class AuditQuestion(_Question):
+    """Who is treated worse, and is the gap real once selection is corrected?"""
+
+    kind: Literal["audit"]
+    model: str | None = None
+    user_groups: tuple[str, ...] = ()
+    item_groups: tuple[str, ...] = ()
+
+
+Question = Annotated[
+    EffectQuestion
+    | MeanQuestion
+    | BoundsQuestion
+    | EvaluationQuestion
+    | PolicyQuestion
+    | AuditQuestion,
+    Field(discriminator="kind"),
+]
+
+
+class StudyFile(_Section):
+    """A whole study: log, graph, propensity, models, questions."""
+
+    schema_version: Literal[1] = 1
+    study: StudySection
+    log: LogSection
+    graph: str | None = None
+    """A name in `graphs/`, or a path to a DOT or DAGitty file."""
+    propensity: PropensitySection = Field(default_factory=PropensitySection)
+    split: SplitSection = Field(default_factory=SplitSection)
+    models: dict[str, ModelSection] = Field(default_factory=dict)
+    questions: tuple[Question, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_known_and_unique(self) -> StudyFile:
+        names = [question.name for question in self.questions]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"two questions are called {repeated[0]!r}: give each its own name")
+        for question in self.questions:
+            asked: tuple[str, ...] = ()
+            if isinstance(question, EvaluationQuestion):
+                asked = question.models
+            elif isinstance(question, AuditQuestion) and question.model:
+                asked = (question.model,)
+            for model in asked:
+                if model not in self.models:
+                    raise ValueError(
+                        f"question {question.name!r} names the model {model!r}, which has no"
+                        f" [models.{model}] section.{near_miss(model, self.models)}"
+                    )
+        return self
+
+
+def read_study(path: str | Path) -> StudyFile:
+    """Read and validate a study file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The TOML file.
+
+    Returns
+    -------
+    StudyFile
+        The validated study, defaults filled in.
+
+    Raises
+    ------
+    StudyError
+        If the file is absent, is not TOML, or does not describe a study; the message gives the
+        path inside the document and what is wrong there.
+    """
+    path = Path(path)
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        near = near_miss(path.name, sorted(p.name for p in path.parent.glob("*.toml")))
+        raise StudyError(f"There is no study file {path}.{near}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} is not a TOML document: {error}.") from None
+    return study_from_dict(document, source=str(path))
+
+
+def study_from_dict(document: dict[str, Any], *, source: str = "the study") -> StudyFile:
+    """Validate a study that is already a dictionary.
+
+    Examples
+    --------
+    >>> study = study_from_dict({
+    ...     "study": {"title": "demo"}, "log": {"world": "shop"}, "graph": "exposure_click",
+    ...     "questions": [{"kind": "effect", "name": "effect"}]})
+    >>> study.questions[0].estimator
+    'dr'
+    """
+    try:
+        return StudyFile.model_validate(document)
+    except ValidationError as error:
+        lines = [_explain(detail) for detail in error.errors()]
+        raise StudyError(f"{source} does not describe a study:\n" + "\n".join(lines)) from None
+
+
+def _explain(detail: Any) -> str:
+    place = ".".join(str(part) for part in detail["loc"]) or "the document"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        message = "this option is unknown here"
+    given = detail.get("input")
+    shown = "" if isinstance(given, dict) or detail["type"] == "missing" else f" (got {given!r})"
+    return f"  {place}: {message}{shown}"
