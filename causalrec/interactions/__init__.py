@@ -5,6 +5,7 @@ from __future__ import annotations
 from causalrec.interactions._cells import ObservedCells
 from causalrec.interactions._columns import Columns, Kind
 from causalrec.interactions._log import InteractionLog
+from causalrec.interactions._read import read_log
 from causalrec.interactions._split import SplitPart
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "Kind",
     "ObservedCells",
     "SplitPart",
+    "read_log",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from causalrec.errors import DataError, near_miss
+from causalrec.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,15 +100,3 @@ def require_column(frame: pd.DataFrame, column: str, role: str, table: str) -> p
     if column not in frame.columns:
         raise DataError.missing_column(column, list(frame.columns), role=role, table=table)
     return frame[column]
-
-
-def unknown_column(name: str, tables: dict[str, list[str]]) -> DataError:
-    """Build the error for a column that no table of the log has."""
-    everything = [column for names in tables.values() for column in names]
-    listed = "; ".join(
-        f"{table}: {', '.join(names) if names else 'none'}" for table, names in tables.items()
-    )
-    return DataError(
-        f"The log has no column {name!r}.{near_miss(name, everything)} Its columns are: {listed}."
-        " Pass a users or items table that has it, or add it to the events."
-    )

@@ -66,7 +66,8 @@ def _series(values: Any) -> pd.Series:
     ):
         import narwhals as nw
 
-        return nw.from_native(values, series_only=True).to_pandas()
+        found: pd.Series = nw.from_native(values, series_only=True).to_pandas()
+        return found
     return pd.Series(_objects(list(values)), dtype=object).infer_objects()
 
 

@@ -14,10 +14,10 @@ from causalrec.interactions._cells import ObservedCells, cell_keys, collect_cell
 from causalrec.interactions._columns import WHAT_A_KIND_NEEDS, Columns, Kind, one_naming
 from causalrec.interactions._describe import as_html, as_text, fingerprint
 from causalrec.interactions._eligible import Eligibility
-from causalrec.interactions._frames import unknown_column
 from causalrec.interactions._ids import codes_of_known
+from causalrec.interactions._lookup import Entity, column_of, entity_of
 from causalrec.interactions._normalise import normalise
-from causalrec.interactions._split import SplitPart, check_split, draw, latest, make_parts
+from causalrec.interactions._split import SplitPart, split_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -258,36 +258,15 @@ class InteractionLog:
                 f" Name the column when the log is made: {named}."
             )
 
-    def entity_of(self, name: str) -> Literal["user", "item", "event"]:
-        """Return whether a column belongs to users, items or events.
+    def entity_of(self, name: str) -> Entity:
+        """Return whether a column belongs to users, items or events ("user", "item", "event").
 
         Raises
         ------
         DataError
             If no table has it (with the near miss), or several have.
         """
-        c = self.columns
-        if name in {c.user_id, c.item_id}:
-            return "user" if name == c.user_id else "item"
-        tables: dict[Literal["user", "item", "event"], list[str]] = {
-            "user": list(self._users.columns),
-            "item": list(self._items.columns),
-            "event": [*self._events.columns, *self._role_columns()],
-        }
-        homes = [entity for entity, names in tables.items() if name in names]
-        if len(homes) == 1:
-            return homes[0]
-        if not homes:
-            raise unknown_column(name, {f"{entity}s": names for entity, names in tables.items()})
-        raise DataError(
-            f"Column {name!r} is in the tables of {' and '.join(f'{home}s' for home in homes)}."
-            " Rename or drop it in all but one, so that it means one thing."
-        )
-
-    def _role_columns(self) -> dict[str, str]:
-        """Return column name -> role, for the event columns that play a role."""
-        apart = {"user_id", "item_id", "provider", "eligible"}
-        return {name: role for role, name in self.columns.named().items() if role not in apart}
+        return entity_of(self, name)
 
     def column(self, name: str, missing: Literal["error", "keep"] = "error") -> pd.Series:
         """Return a column of the events, users or items, aligned with the rows.
@@ -305,46 +284,7 @@ class InteractionLog:
         DataError
             If no table or several tables have it, or if values are missing.
         """
-        entity = self.entity_of(name)
-        role = self._role_columns().get(name)
-        if name == self.columns.user_id:
-            values = pd.Series(self.user_ids.take(self.user_codes))
-        elif name == self.columns.item_id:
-            values = pd.Series(self.item_ids.take(self.item_codes))
-        elif entity == "user":
-            values = self._users[name].take(self.user_codes)
-        elif entity == "item":
-            values = self._items[name].take(self.item_codes)
-        elif role is None:
-            values = self._events[name]
-        elif role in {"slate", "arm"}:
-            values = pd.Series(getattr(self, f"{role}_ids").take(getattr(self, role)))
-        else:
-            values = pd.Series(getattr(self, role))
-        values = values.reset_index(drop=True).rename(name)
-        null = values.isna().to_numpy()
-        if missing == "error" and null.any():
-            raise self._missing_values(name, null)
-        return values
-
-    def _missing_values(self, name: str, null: NDArray[np.bool_]) -> DataError:
-        rows = np.flatnonzero(null)[:5]
-        shown = pd.DataFrame(
-            {
-                self.columns.user_id: self.user_ids.take(self.user_codes[rows]),
-                self.columns.item_id: self.item_ids.take(self.item_codes[rows]),
-            },
-            index=rows,
-        )
-        return DataError.bad_rows(
-            name,
-            "has no value (NaN)",
-            count=int(null.sum()),
-            total=self.n_rows,
-            rows=shown,
-            way_out="Fill it before the log is made (a level such as 'unknown' is one way), or"
-            " choose a column without gaps.",
-        )
+        return column_of(self, name, missing)
 
     def codes_of(self, users: Any = None, items: Any = None) -> NDArray[np.int32]:
         """Return the codes of users, or of items (one of the two).
@@ -488,36 +428,15 @@ class InteractionLog:
         >>> train.n_rows, test.n_rows, test.part.rate
         (3, 2, 0.4)
         """
-        way = check_split(by, test_size)
-        moment = ""
-        users: NDArray[np.bool_] | None = None
-        if way == "time":
-            self.require_fields("timestamp", purpose="a split by time")
-            assert self.timestamp is not None
-            in_test, moment = latest(self.timestamp, test_size)
-            share = float(in_test.mean())
-        elif way == "user":
-            units, codes = np.unique(self.user_codes, return_inverse=True)
-            chosen = draw(units, test_size, random_state, "users")
-            in_test, share = chosen[codes], float(chosen.mean())
-            users = np.zeros(self.n_users, dtype=np.bool_)
-            users[units[chosen]] = True
-        else:
-            keys = cell_keys(self.user_codes, self.item_codes, self.n_items)
-            units, codes = np.unique(keys, return_inverse=True)
-            chosen = draw(units, test_size, random_state, "cells")
-            in_test, share = chosen[codes], float(chosen.mean())
-        train_part, test_part = make_parts(way, self.kind, share, moment, self.part)
-        return (
-            self.select(~in_test)._as_part(train_part, None if users is None else ~users),
-            self.select(in_test)._as_part(test_part, users),
-        )
+        drawn = split_rows(self, by, test_size, random_state)
+        train = self.select(~drawn.in_test)._as_part(drawn.train, drawn.users, held=False)
+        return train, self.select(drawn.in_test)._as_part(drawn.test, drawn.users, held=True)
 
-    def _as_part(self, part: SplitPart, users: NDArray[np.bool_] | None) -> Self:
+    def _as_part(self, part: SplitPart, users: NDArray[np.bool_] | None, *, held: bool) -> Self:
         if users is None:
             return self._derive(part=part)
         everybody = self._eligible or Eligibility(self.n_users, self.n_items)
-        return self._derive(part=part, _eligible=everybody.of_users(users))
+        return self._derive(part=part, _eligible=everybody.of_users(users == held))
 
     def summary(self) -> str:
         """Return what the log holds, in lines of plain text."""

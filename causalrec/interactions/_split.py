@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from causalrec.errors import DataError
+from causalrec.interactions._cells import cell_keys
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from causalrec.interactions._log import InteractionLog
 
 SplitBy = Literal["cell", "user", "time"]
 
@@ -71,8 +74,42 @@ class SplitPart:
         return thinned / (1.0 - self.other_rate * p) if outside_other else thinned
 
 
-def check_split(by: str, test_size: float) -> SplitBy:
-    """Return `by` as a known way to split, or raise."""
+@dataclass(frozen=True)
+class Drawn:
+    """What a split drew: the test rows, the test users (by user), and the two parts."""
+
+    in_test: NDArray[np.bool_]
+    users: NDArray[np.bool_] | None
+    train: SplitPart
+    test: SplitPart
+
+
+def split_rows(log: InteractionLog, by: str, test_size: float, seed: int | None) -> Drawn:
+    """Draw the test part of a log; the order of its rows plays no role."""
+    way = _checked(by, test_size)
+    moment = ""
+    users: NDArray[np.bool_] | None = None
+    if way == "time":
+        log.require_fields("timestamp", purpose="a split by time")
+        assert log.timestamp is not None
+        in_test, moment = latest(log.timestamp, test_size)
+        share = float(in_test.mean())
+    else:
+        of_row = (
+            log.user_codes
+            if way == "user"
+            else cell_keys(log.user_codes, log.item_codes, log.n_items)
+        )
+        units, codes = np.unique(of_row, return_inverse=True)
+        chosen = draw(len(units), test_size, seed, way)
+        in_test, share = chosen[codes], float(chosen.mean())
+        if way == "user":
+            users = np.zeros(log.n_users, dtype=np.bool_)
+            users[units[chosen]] = True
+    return Drawn(in_test, users, *make_parts(way, log.kind, share, moment, log.part))
+
+
+def _checked(by: str, test_size: float) -> SplitBy:
     ways = get_args(SplitBy)
     if by not in ways:
         raise DataError(f"by={by!r} is not a way to split. The ways are: {', '.join(ways)}.")
@@ -82,15 +119,13 @@ def check_split(by: str, test_size: float) -> SplitBy:
     return found
 
 
-def draw(units: NDArray[Any], test_size: float, seed: int | None, what: str) -> NDArray[np.bool_]:
-    """Return which of the sorted `units` the test part holds: a random share of them."""
-    if len(units) < 2:
-        raise DataError(
-            f"The log has {len(units)} {what}; a split by {what[:-1]} needs at least 2."
-        )
-    n_test = min(max(round(test_size * len(units)), 1), len(units) - 1)
-    chosen = np.zeros(len(units), dtype=np.bool_)
-    chosen[np.random.default_rng(seed).permutation(len(units))[:n_test]] = True
+def draw(n: int, test_size: float, seed: int | None, what: str) -> NDArray[np.bool_]:
+    """Return which of n units the test part holds: a random share of them, never none or all."""
+    if n < 2:
+        raise DataError(f"The log has {n} {what} only; a split by {what} needs at least two.")
+    n_test = min(max(round(test_size * n), 1), n - 1)
+    chosen = np.zeros(n, dtype=np.bool_)
+    chosen[np.random.default_rng(seed).permutation(n)[:n_test]] = True
     return chosen
 
 
