@@ -1,0 +1,111 @@
+"""Ridge and logistic regression on rows, with what a stacked influence needs beside the fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """A fitted (generalised) linear model: mean = link^-1(design @ coefficients).
+
+    Attributes
+    ----------
+    link : "identity" or "logit"
+    coefficients, penalty : float64 (k,)
+        The ridge is penalty_j beta_j^2 / 2 beside the sum of losses; 0 for the intercept.
+    """
+
+    link: Literal["identity", "logit"]
+    coefficients: Floats
+    penalty: Floats
+
+    def predict(self, matrix: Floats) -> Floats:
+        """Return the mean of each row, (n,)."""
+        eta = matrix @ self.coefficients
+        if self.link == "identity":
+            return np.asarray(eta, dtype=np.float64)
+        from scipy.special import expit
+
+        return np.asarray(expit(eta), dtype=np.float64)
+
+    def slope(self, matrix: Floats) -> Floats:
+        """Return d mean / d (design @ coefficients) of each row, (n,)."""
+        if self.link == "identity":
+            return np.ones(len(matrix))
+        mean = self.predict(matrix)
+        return mean * (1.0 - mean)
+
+    def scores(self, matrix: Floats, outcome: Floats, weights: Floats | None = None) -> Floats:
+        """Return the estimating function of each row, x (y - mean), (n, k)."""
+        residual = outcome - self.predict(matrix)
+        return matrix * (residual if weights is None else weights * residual)[:, None]
+
+    def hessian(self, matrix: Floats, weights: Floats | None = None) -> Floats:
+        """Return X' diag(slope) X + diag(penalty), (k, k)."""
+        curvature = self.slope(matrix)
+        curvature = curvature if weights is None else weights * curvature
+        return np.asarray(matrix.T @ (curvature[:, None] * matrix) + np.diag(self.penalty))
+
+
+def fit_linear(
+    matrix: Floats,
+    outcome: Floats,
+    *,
+    penalty: Floats,
+    binary: bool,
+    weights: Floats | None = None,
+) -> LinearFit:
+    """Fit a ridge (continuous outcome) or an L2 logistic regression (outcome 0/1).
+
+    Parameters
+    ----------
+    matrix : float64 (n, k)
+        The first column is 1.
+    outcome : float64 (n,)
+    penalty : float64 (k,)
+        Ridge of each column in units of rows; the first is ignored, the others are positive.
+    binary : bool
+    weights : float64 (n,), optional
+
+    Returns
+    -------
+    LinearFit
+
+    Examples
+    --------
+    >>> x = np.column_stack([np.ones(4), [0.0, 1.0, 2.0, 3.0]])
+    >>> fit = fit_linear(x, x[:, 1] * 2 + 1, penalty=np.array([0, 1e-9]), binary=False)
+    >>> fit.coefficients.round(6).tolist()
+    [1.0, 2.0]
+    """
+    penalty = np.concatenate([[0.0], np.asarray(penalty, dtype=np.float64)[1:]])
+    if not binary:
+        weighted = matrix if weights is None else matrix * weights[:, None]
+        gram = weighted.T @ matrix + np.diag(penalty)
+        coefficients = np.linalg.solve(gram, weighted.T @ outcome)
+        return LinearFit("identity", np.asarray(coefficients, dtype=np.float64), penalty)
+    return LinearFit("logit", _logistic(matrix, outcome, penalty, weights), penalty)
+
+
+def _logistic(matrix: Floats, outcome: Floats, penalty: Floats, weights: Floats | None) -> Floats:
+    from scipy.special import logit
+
+    mean = float(np.average(outcome, weights=weights))
+    if matrix.shape[1] == 1:
+        return np.array([float(logit(np.clip(mean, 1e-12, 1 - 1e-12)))])
+    from sklearn.linear_model import LogisticRegression
+
+    # scikit-learn has one ridge for all columns: a column over sqrt(its own ridge) is the same fit
+    scale = 1.0 / np.sqrt(penalty[1:])
+    if mean in {0.0, 1.0}:  # one class: nothing to separate, the intercept says it all
+        return np.concatenate([[float(logit(np.clip(mean, 1e-12, 1 - 1e-12)))], 0.0 * scale])
+    model = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-10, max_iter=200)
+    model.fit(matrix[:, 1:] * scale, outcome.astype(np.int64), sample_weight=weights)
+    return np.concatenate([model.intercept_, model.coef_[0] * scale])

@@ -1,0 +1,212 @@
+"""The only way upper rooms touch propensities: resolved once, then by rows, cells or blocks."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from causalrec.errors import DataError, OverlapWarning
+from causalrec.nuisances._base import Floats, Propensity, sampling_rate, subject_of
+from causalrec.nuisances._known import KnownPropensity
+from causalrec.nuisances._model import PropensityModel
+
+if TYPE_CHECKING:
+    from causalrec.graph import CausalGraph
+    from causalrec.interactions import InteractionLog
+
+
+def resolve_propensity(
+    propensity: Propensity | ArrayLike | str | None,
+    log: InteractionLog,
+    graph: CausalGraph | None = None,
+) -> Propensity:
+    """Turn what a user passed as `propensity=` into a propensity for this log.
+
+    Parameters
+    ----------
+    propensity : Propensity, array, str, float or None
+        A fitted model or known propensities, as they are; an array (a value a cell or a row), a
+        column's name or a constant; None: those logged with the log, else a logistic model fitted
+        here (its `notes_` say so).
+    log : InteractionLog
+    graph : CausalGraph, optional
+        Decides the covariates where a model is fitted here.
+
+    Returns
+    -------
+    Propensity
+
+    Raises
+    ------
+    DataError
+        If it speaks of exposure on a rating log, or of observation elsewhere.
+    NotFittedError
+        If a model was passed before `fit`.
+    """
+    of = subject_of(log)
+    if propensity is None:
+        if log.logging_propensity is not None:
+            return KnownPropensity(
+                log.columns.logging_propensity or np.asarray(log.logging_propensity),
+                of,
+                note="The propensities are those logged by the policy.",
+            )
+        model = PropensityModel().fit(log, graph)
+        model.notes_ = ("No propensity was given: a logistic one was fitted.", *model.notes_)
+        return model
+    if not isinstance(propensity, Propensity):
+        return KnownPropensity(propensity, of)
+    if isinstance(propensity, KnownPropensity):
+        propensity = propensity.speaking_of(of)
+    if not hasattr(propensity, "of_"):
+        from causalrec import errors
+
+        raise errors.NotFittedError.of(propensity)
+    if propensity.of_ != of:
+        raise DataError(
+            f"This propensity is the probability of {propensity.of_!r}, but a {log.kind} log asks"
+            f" for that of {of!r}. In a rating log the user chose to rate; being shown is"
+            " something else. Fit one on this log, or declare it:"
+            f" KnownPropensity(values, of={of!r})."
+        )
+    return propensity
+
+
+def row_propensity(propensity: Propensity, log: InteractionLog) -> Floats:
+    """Return the propensity of each row of a log, rescaled for its part of a split.
+
+    Parameters
+    ----------
+    propensity : Propensity
+    log : InteractionLog
+
+    Returns
+    -------
+    float64 (n_rows,)
+        At most 1; if rescaling pushed some above, an `OverlapWarning` counts them.
+
+    Raises
+    ------
+    DataError
+        If something that was observed (or exposed) has a propensity of zero.
+    """
+    p = _rescaled(propensity.for_rows(log), propensity, log, count=True)
+    exposed = np.ones(log.n_rows, dtype=bool) if log.exposure is None else log.exposure == 1
+    _refuse_impossible(p, exposed, log.user_codes, log.item_codes, log)
+    return p
+
+
+def cell_propensity(
+    propensity: Propensity,
+    log: InteractionLog,
+    user_codes: NDArray[Any],
+    item_codes: NDArray[Any],
+) -> Floats:
+    """Return the propensity of aligned cells, by the codes of `log`, rescaled for its part.
+
+    Where the propensity is given by row, the cells must be rows of the log; several rows of one
+    cell are averaged.
+
+    Returns
+    -------
+    float64 (n_cells,)
+    """
+    users, items = np.asarray(user_codes), np.asarray(item_codes)
+    if _by_row_only(propensity):
+        return _rescaled(_from_rows(propensity, log, users, items), propensity, log, count=True)
+    if isinstance(propensity, KnownPropensity):
+        propensity.check_grid(log)
+    to_user, to_item = propensity.aligned(log)
+    users = users if to_user is None else to_user[users]
+    items = items if to_item is None else to_item[items]
+    return _rescaled(propensity.predict_codes(users, items), propensity, log, count=True)
+
+
+def grid_propensity(propensity: Propensity, log: InteractionLog, users: slice) -> Floats:
+    """Return the propensity of a block of users against all items, rescaled for the log's part.
+
+    Returns
+    -------
+    float64 (b, n_items)
+        At most 1. Blocks do not warn one by one: `diagnostics` counts.
+    """
+    if isinstance(propensity, KnownPropensity):
+        propensity.check_grid(log)
+        if propensity.values_ is not None and propensity.values_.ndim == 0:
+            shape = (len(range(*users.indices(log.n_users))), log.n_items)
+            constant = np.full(shape, propensity.predict_codes(np.zeros(1), np.zeros(1))[0])
+            return _rescaled(constant, propensity, log, count=False)
+    to_user, to_item = propensity.aligned(log)
+    if to_user is None and to_item is None:
+        return _rescaled(propensity.block(users), propensity, log, count=False)
+    mine = np.arange(log.n_users)[users]
+    rows, columns = np.repeat(mine, log.n_items), np.tile(np.arange(log.n_items), len(mine))
+    p = propensity.predict_codes(
+        rows if to_user is None else to_user[rows],
+        columns if to_item is None else to_item[columns],
+    )
+    return _rescaled(p.reshape(len(mine), log.n_items), propensity, log, count=False)
+
+
+def _rescaled(p: Floats, propensity: Propensity, log: InteractionLog, *, count: bool) -> Floats:
+    factor = sampling_rate(log) / propensity.sampling_rate_
+    if factor == 1.0:
+        return p
+    scaled = p * factor
+    above = int((scaled > 1.0).sum()) if factor > 1.0 else 0
+    if above and count:
+        warnings.warn(
+            f"{above:,} of {scaled.size:,} propensities exceed 1 after rescaling from a part that"
+            f" holds {propensity.sampling_rate_:.2g} of the observed cells to one that holds"
+            f" {sampling_rate(log):.2g}; they were set to 1.",
+            OverlapWarning,
+            stacklevel=3,
+        )
+    return np.minimum(scaled, 1.0)
+
+
+def _by_row_only(propensity: Propensity) -> bool:
+    return isinstance(propensity, KnownPropensity) and propensity.by_row
+
+
+def _from_rows(
+    propensity: Propensity, log: InteractionLog, users: NDArray[Any], items: NDArray[Any]
+) -> Floats:
+    key = log.user_codes.astype(np.int64) * log.n_items + log.item_codes
+    cells, of = np.unique(key, return_inverse=True)
+    mean = np.bincount(of, weights=propensity.for_rows(log)) / np.bincount(of)
+    asked = users.astype(np.int64) * log.n_items + items
+    at = np.minimum(np.searchsorted(cells, asked), len(cells) - 1)
+    absent = cells[at] != asked
+    if absent.any():
+        raise DataError(
+            f"{int(absent.sum()):,} of {len(asked):,} cells are not in the log, and the propensity"
+            " was given row by row. Give an array (n_users, n_items) or a PropensityModel."
+        )
+    return np.asarray(mean[at])
+
+
+def _refuse_impossible(
+    p: Floats,
+    happened: NDArray[np.bool_],
+    users: NDArray[Any],
+    items: NDArray[Any],
+    log: InteractionLog,
+) -> None:
+    wrong = np.flatnonzero(happened & (p <= 0.0))
+    if len(wrong):
+        raise DataError.bad_rows(
+            "propensity",
+            "is zero for what did happen",
+            count=len(wrong),
+            total=int(happened.sum()),
+            rows=[
+                f"user {log.user_ids[users[at]]!r}, item {log.item_ids[items[at]]!r}"
+                for at in wrong[:5]
+            ],
+            way_out="What was observed (or exposed) had a positive probability: correct the"
+            " propensities.",
+        )
