@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from causalrec.graph import _paths
@@ -30,8 +31,9 @@ class Separation:
     candidates: frozenset[str]
     included: frozenset[str] = frozenset()
 
+    @cached_property
     def network(self) -> nx.DiGraph[str]:
-        """Return the arrows as a `networkx.DiGraph`."""
+        """The arrows as a `networkx.DiGraph`, built once and only read."""
         import networkx as nx
 
         network: nx.DiGraph[str] = nx.DiGraph()
@@ -44,7 +46,7 @@ class Separation:
         import networkx as nx
 
         found = nx.find_minimal_d_separator(
-            self.network(),
+            self.network,
             {self.source},
             {self.target},
             included=set(self.included),
@@ -63,7 +65,7 @@ class Separation:
         import networkx as nx
 
         given = set(chosen) | self.included
-        says = bool(nx.is_d_separator(self.network(), {self.source}, {self.target}, given))
+        says = bool(nx.is_d_separator(self.network, {self.source}, {self.target}, given))
         path = _paths.open_path(self.edges, self.source, self.target, given)
         if says != (path is None):
             raise RuntimeError(
@@ -72,13 +74,29 @@ class Separation:
             )
         return says
 
-    def with_precision(self, minimal: Collection[str], wanted: Collection[str]) -> tuple[str, ...]:
-        """Return `minimal` and those of `wanted` that keep the separation, sorted."""
+    def improved(self, minimal: Collection[str], causes: Collection[str]) -> tuple[str, ...]:
+        """Return a separator that estimates well, sorted.
+
+        To `minimal` are added the `causes` of the outcome that keep the separation (they lower the
+        variance); then what only decides the exposure is dropped where the causes close its paths
+        already (it raises the variance: Henckel, Perkovic & Maathuis 2022).
+        """
         chosen = set(minimal)
-        for node in sorted(set(wanted) & self.candidates - chosen):
+        for node in sorted(set(causes) & self.candidates - chosen):
             if self.holds(chosen | {node}):
                 chosen.add(node)
-        return tuple(sorted(chosen))
+        return self._without(chosen, sorted(chosen - set(causes)))
+
+    def needed(self, chosen: Collection[str], minimal: Collection[str]) -> tuple[str, ...]:
+        """Return the part of `chosen` that the separation needs; the rest is for precision."""
+        return self._without(chosen, sorted(chosen, key=lambda node: (node in minimal, node)))
+
+    def _without(self, chosen: Collection[str], droppable: Iterable[str]) -> tuple[str, ...]:
+        kept = set(chosen)
+        for node in droppable:
+            if self.holds(kept - {node}):
+                kept.remove(node)
+        return tuple(sorted(kept))
 
     def disconnected(self) -> bool:
         """Whether no path at all joins the two, open or closed."""

@@ -2,8 +2,8 @@
 
 DoWhy names a minimal adjustment set, networkx and our own search check it. DoWhy knows nothing of
 rows selected into the log; there the minimal set comes from networkx. Instruments are kept out
-(adjusting for one inflates the variance and what bias is left), causes of the outcome alone are
-let in (they lower the variance: Henckel, Perkovic & Maathuis 2022).
+(adjusting for one inflates the variance and what bias is left), causes of the outcome are let in
+(they lower the variance).
 """
 
 from __future__ import annotations
@@ -37,10 +37,8 @@ def identify_effect(graph: CausalGraph) -> Estimand:
     minimal = _minimal_set(graph, problem)
     if minimal is None:
         _refuse(graph, problem)
-    parents, children = _paths.neighbours(graph.edges)
-    causes_of_exposure = _paths.reachable(parents, [exposure])
-    outcome_only = set(parents.get(outcome, ())) - causes_of_exposure
-    adjustment = problem.with_precision(minimal, outcome_only)
+    adjustment = problem.improved(minimal, _causes_of_outcome(graph, exposure, outcome))
+    needed = problem.needed(adjustment, minimal)
     strategy: Strategy = "randomised" if problem.disconnected() else "back-door adjustment"
     return Estimand(
         query="effect",
@@ -53,9 +51,9 @@ def identify_effect(graph: CausalGraph) -> Estimand:
         instruments=_instruments(graph, exposure, outcome, adjustment, selection),
         mediators=_mediators(graph, exposure, outcome),
         assumptions=_assumptions(strategy, exposure, outcome, adjustment, selection),
-        words=_words(graph, exposure, outcome, minimal, adjustment, strategy, children),
+        words=_words(graph, exposure, outcome, needed, adjustment, strategy),
         graph_dot=graph.to_dot(),
-        minimal=tuple(sorted(minimal)),
+        minimal=needed,
         selection=tuple(sorted(selection)),
     )
 
@@ -120,6 +118,13 @@ def _causal_nodes(graph: CausalGraph, exposure: str, outcome: str) -> frozenset[
     parents, children = _paths.neighbours(graph.edges)
     below, above = _paths.reachable(children, [exposure]), _paths.reachable(parents, [outcome])
     return below & above - {exposure}
+
+
+def _causes_of_outcome(graph: CausalGraph, exposure: str, outcome: str) -> set[str]:
+    """Return the direct causes of the outcome and of what mediates the effect."""
+    parents, _ = _paths.neighbours(graph.edges)
+    through = {outcome, *_causal_nodes(graph, exposure, outcome)}
+    return {parent for node in through for parent in parents.get(node, ())}
 
 
 def _back_door(
@@ -281,10 +286,9 @@ def _words(
     graph: CausalGraph,
     exposure: str,
     outcome: str,
-    minimal: frozenset[str],
+    needed: tuple[str, ...],
     adjustment: tuple[str, ...],
     strategy: Strategy,
-    children: dict[str, list[str]],
 ) -> str:
     columns = f"{exposure} (column {graph.nodes[exposure].column!r}) on {outcome}" + (
         f" (column {graph.nodes[outcome].column!r})"
@@ -292,14 +296,14 @@ def _words(
     if strategy == "randomised":
         words = f"The effect of {columns} is identified by randomisation: no path leads from what"
         words += " decides the exposure to the outcome but through it."
-    elif minimal:
+    elif needed:
         words = f"The effect of {columns} is identified by back-door adjustment."
     else:
         words = f"The effect of {columns} is identified without adjustment: every back-door path is"
         words += " closed by itself."
-    chosen = chosen_in_words(minimal, adjustment)
+    chosen = chosen_in_words(needed, adjustment)
     words += f" {chosen}" if chosen else ""
-    if outcome not in _paths.reachable(children, [exposure]):
+    if not _causal_nodes(graph, exposure, outcome):
         words += (
             " The graph has no directed path from exposure to outcome, so it says that the effect"
             " is zero: an estimate that differs from zero contradicts it."

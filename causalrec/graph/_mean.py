@@ -47,7 +47,8 @@ def identify_mean(graph: CausalGraph) -> Estimand:
             f"{sorted(minimal)} does not separate outcome and recording; please report this graph."
         )
     parents, _ = _paths.neighbours(graph.edges)
-    adjustment = problem.with_precision(minimal, parents.get(outcome, ()))
+    adjustment = problem.improved(minimal, parents.get(outcome, ()))
+    needed = problem.needed(adjustment, minimal)
     strategy: Strategy = (
         "randomised" if problem.disconnected() else "missing at random given covariates"
     )
@@ -62,9 +63,9 @@ def identify_mean(graph: CausalGraph) -> Estimand:
         instruments=(),
         mediators=(),
         assumptions=_assumptions(strategy, observed, outcome, adjustment, selection),
-        words=_words(observed, outcome, minimal, adjustment, strategy),
+        words=_words(observed, outcome, needed, adjustment, strategy),
         graph_dot=graph.to_dot(),
-        minimal=tuple(sorted(minimal)),
+        minimal=needed,
         selection=tuple(sorted(selection)),
     )
 
@@ -179,7 +180,7 @@ def _assumptions(
 def _words(
     observed: str,
     outcome: str,
-    minimal: frozenset[str],
+    needed: tuple[str, ...],
     adjustment: tuple[str, ...],
     strategy: Strategy,
 ) -> str:
@@ -189,5 +190,5 @@ def _words(
     else:
         words = f"The mean of {outcome} over all cells, recorded or not, is identified: given the"
         words += f" covariates, {outcome} is independent of {observed}."
-    chosen = chosen_in_words(minimal, adjustment)
+    chosen = chosen_in_words(needed, adjustment)
     return f"{words} {chosen}" if chosen else words

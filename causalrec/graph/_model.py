@@ -174,12 +174,12 @@ class CausalGraph:
         >>> graph = CausalGraph.from_dot("dag { E [exposure] Y [outcome] E -> Y E <-> Y }")
         >>> graph.latents, graph.edges[-1]
         (('latent_E_Y',), ('latent_E_Y', 'Y'))
-        >>> CausalGraph.from_dot("digraph { a -> b")
+        >>> CausalGraph.from_dot("digraph { a -> }")
         Traceback (most recent call last):
             ...
-        causalrec.errors.GraphError: Line 1, column 9: This '{' opens the graph, and is never closed.
-        digraph { a -> b
-                ^
+        causalrec.errors.GraphError: Line 1, column 16: A node's name is expected here, not '}'.
+        digraph { a -> }
+                       ^
         """
         if not isinstance(text, str):
             raise GraphError(

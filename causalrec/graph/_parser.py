@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from causalrec.errors import near_miss
-from causalrec.graph._tokens import Token, syntax_error, tokenize
+from causalrec.graph._tokens import Token, refusal_of_edge, syntax_error, tokenize
 from causalrec.graph._vocabulary import (
     ENTITIES,
     ROLES,
@@ -28,7 +28,8 @@ _KEYWORDS = ("graph", "node", "edge", "subgraph", "digraph", "strict")
 _REFUSED_TYPES = ("mag", "pdag", "pag")
 _MEANT = ("role", "column", "entity", "latent", "label")
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
-_BARE_WORDS = {role: role for role in ROLES} | {"selected": "selection", "unobserved": "latent"}
+_BARE_WORDS: dict[str, str] = {role: role for role in ROLES}
+_BARE_WORDS |= {"selected": "selection", "unobserved": "latent"}
 _MAX_DEPTH = 50  # of nested braces; nobody reviews a deeper graph
 
 
@@ -83,7 +84,9 @@ class _Parser:
 
     def read(self) -> ParsedGraph:
         self._header()
-        self._expect("{", "The graph opens with '{' after its type and name.")
+        if not self._at("{"):
+            self._fail(self._next, "The graph opens with '{' after its type and name.")
+        self._take()
         self._statements(inside="graph")
         if self._next.kind != "end":
             self._fail(self._next, "The graph is closed, but more text follows; one graph a file.")
@@ -175,6 +178,8 @@ class _Parser:
             chain.append((left, arrow, right))
             names += right
             left = right
+        if self._next.kind == "refused":
+            self._fail(self._next, refusal_of_edge(self._next.text))
         attributes = self._attributes() if self._at("[") else []
         if chain:
             self._check_edge_attributes(attributes)
@@ -391,11 +396,6 @@ class _Parser:
         token = self._next
         word = token.text.lower() if token.kind == "word" else ""
         return word if word in _KEYWORDS else ""
-
-    def _expect(self, mark: str, message: str) -> None:
-        if not self._at(mark):
-            self._fail(self._next, message)
-        self._take()
 
     def _fail(self, token: Token, message: str) -> NoReturn:
         raise syntax_error(self.text, token.offset, message)

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from causalrec.errors import GraphError
 
-TokenKind = Literal["word", "string", "edge", "mark", "end"]
+TokenKind = Literal["word", "string", "edge", "refused", "mark", "end"]
 
 _SHOWN_WIDTH = 90  # of an offending line, so that the caret stays on the screen
 
@@ -59,7 +59,7 @@ def syntax_error(text: str, offset: int, message: str) -> GraphError:
     end = text.find("\n", offset)
     line = text[start:] if end < 0 else text[start:end]
     column = offset - start
-    first = max(0, column - _SHOWN_WIDTH // 2)
+    first = max(0, column - _SHOWN_WIDTH // 2) if len(line) > _SHOWN_WIDTH else 0
     shown = re.sub(r"\s", " ", line[first : first + _SHOWN_WIDTH])
     caret = " " * (column - first) + "^"
     number = text.count("\n", 0, offset) + 1
@@ -99,14 +99,14 @@ def tokenize(text: str) -> list[Token]:
         if found is None:
             raise _unreadable(text, offset)
         kind, piece = found.lastgroup, found.group()
-        if kind == "refused":
-            raise syntax_error(text, offset, _refusal_of_edge(piece))
         if kind == "string":
             tokens.append(Token("string", unescape(piece), offset))
         elif kind in ("word", "number"):
             tokens.append(Token("word", piece, offset))
         elif kind == "edge":
             tokens.append(Token("edge", piece, offset))
+        elif kind == "refused":
+            tokens.append(Token("refused", piece, offset))
         elif kind == "mark":
             tokens.append(Token("mark", piece, offset))
         offset = found.end()
@@ -118,7 +118,8 @@ def _blank_preprocessor_lines(text: str) -> str:
     return _PREPROCESSOR.sub(lambda m: " " * len(m[0]), text) if "#" in text else text
 
 
-def _refusal_of_edge(piece: str) -> str:
+def refusal_of_edge(piece: str) -> str:
+    """Say why an edge mark without a decided arrow is not read, and what to write."""
     if piece == "--":
         return (
             "An undirected edge '--' says nothing about cause and effect. Write '->' for a cause,"
