@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,32 +11,16 @@ from numpy.typing import NDArray
 from causalrec.errors import DataError
 from causalrec.nuisances._backends import Backend, GridLogit, Rates, Restricted, RowLogit
 from causalrec.nuisances._features import Covariates, Encoders, RowDesign, row_design
-from causalrec.nuisances._grid_logit import GridProblem, bucket, fit_grid
+from causalrec.nuisances._grid import Grid
 from causalrec.nuisances._linear import LinearFit, fit_linear
 from causalrec.nuisances._never import Never, never_observed
+from causalrec.nuisances._options import FitOptions, Within
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """The parameters of `PropensityModel`, settled for the kind of log."""
-
-    method: str
-    regularization: float
-    cross_regularization: float
-    effect_regularization: float
-    user_effects: bool
-    item_effects: bool
-    crosses: bool
-    classifier: Any
-    random_state: int | None
-    tolerance: float
-    max_iterations: int
 
 
 @dataclass(frozen=True)
@@ -83,48 +66,9 @@ def fit_backend(
     return _fit_cells(log, encoders, options, within, groups)
 
 
-@dataclass(frozen=True)
-class Within:
-    """The users and items that a fit may look at."""
-
-    users: Bools
-    items: Bools
-    everybody: bool
-
-    @classmethod
-    def of(cls, log: InteractionLog, users: Bools | None, items: Bools | None) -> Within:
-        """Settle the masks; a part of a split by user holds its own users only."""
-        everybody = users is None and items is None
-        allowed = np.ones(log.n_users, dtype=bool) if users is None else np.asarray(users)
-        if log.part is not None and log.part.by == "user":
-            present = np.bincount(log.user_codes, minlength=log.n_users) > 0
-            allowed, everybody = allowed & present, everybody and bool(present.all())
-        taken = np.ones(log.n_items, dtype=bool) if items is None else np.asarray(items)
-        return cls(allowed, taken, everybody)
-
-    def cells(self, users: NDArray[Any], items: NDArray[Any]) -> Bools:
-        """Whether aligned cells lie within."""
-        return np.asarray(self.users[users] & self.items[items])
-
-
-def _observed(log: InteractionLog, within: Within) -> tuple[NDArray[Any], NDArray[Any]]:
-    cells = log.observed_cells()
-    users, items = np.asarray(cells.users), np.asarray(cells.items)
-    kept = within.cells(users, items)
-    return users[kept], items[kept]
-
-
-def _happened(log: InteractionLog, within: Within) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Users and items of what happened: observed cells, or exposed rows."""
-    if log.exposure is None:
-        return _observed(log, within)
-    kept = within.cells(log.user_codes, log.item_codes) & (log.exposure == 1)
-    return log.user_codes[kept], log.item_codes[kept]
-
-
 def _fit_rates(log: InteractionLog, options: FitOptions, within: Within) -> Fitted:
     """Activity x popularity, as rates among what was eligible."""
-    shown_users, shown_items = _happened(log, within)
+    shown_users, shown_items = within.happened(log)
     eligible_users, eligible_items = _eligible_counts(log, within)
     overall = len(shown_users) / eligible_users.sum()
     if options.method == "independence":
@@ -219,89 +163,13 @@ def _fit_cells(
     X = np.column_stack([np.ones(log.n_users), encoders.user.apply(log.users).matrix])
     Z = np.column_stack([np.ones(log.n_items), encoders.item.apply(log.items).matrix])
     never = never_observed(log, encoders)
-    problem, user_of, item_of = grid_problem(log, X, Z, options, within, never)
-    found = fit_grid(problem, tolerance=options.tolerance, max_iterations=options.max_iterations)
+    grid = Grid.of(log, X, Z, within, never)
+    penalties, said = grid.effect_penalties(options)
+    found, user_of, item_of = grid.fit(options, penalties)
     user_effect, item_effect = np.zeros(log.n_users), np.zeros(log.n_items)
     user_effect[within.users] = found.user_effect[user_of]
     item_effect[within.items] = found.item_effect[item_of]
     inner = GridLogit(X @ found.B, Z, user_effect, item_effect)
-    return Fitted(
-        _restricted(inner, never, Never()), groups, _said(never, "observed"),
-        found.converged, found.iterations, never=never,
-    )  # fmt: skip
-
-
-def grid_problem(
-    log: InteractionLog, X: Floats, Z: Floats, options: FitOptions, within: Within, never: Never
-) -> tuple[GridProblem, NDArray[np.intp], NDArray[np.intp]]:
-    """Bucket the grid of a ratings log; also return the bucket of each user and item within."""
-    import scipy.sparse as sp
-
-    users, items = _observed(log, within)
-    if not len(users):
-        raise DataError("No cell was observed among the users and items to fit on.")
-    observed = sp.csr_array((np.ones(len(users)), (users, items)), shape=(log.n_users, log.n_items))
-    by_user = np.bincount(users, minlength=log.n_users)[within.users].astype(np.float64)
-    by_item = np.bincount(items, minlength=log.n_items)[within.items].astype(np.float64)
-    everything = log.eligible_block(slice(0, 1)) is None
-    Xb, cu, nu, user_of = _side(X[within.users], by_user, options.user_effects, everything)
-    Zb, ci, ni, item_of = _side(Z[within.items], by_item, options.item_effects, everything)
-    eligible = _eligible_within(log, within, never, user_of, item_of)
-    penalty = np.full((X.shape[1], Z.shape[1]), options.cross_regularization)
-    penalty[0], penalty[:, 0], penalty[0, 0] = options.regularization, options.regularization, 0.0
-    if not options.crosses:
-        penalty[1:, 1:] = NO_CROSS
-    effect = options.effect_regularization
-    problem = GridProblem(
-        X=Xb, Z=Zb, user_count=cu, item_count=ci, observed_by_user=nu, observed_by_item=ni,
-        cross=np.asarray(X.T @ (observed @ Z)), penalty=penalty,
-        user_penalty=effect if options.user_effects else None,
-        item_penalty=effect if options.item_effects else None, eligible=eligible,
-    )  # fmt: skip
-    return problem, user_of, item_of
-
-
-NO_CROSS = 1e12
-"""A ridge that leaves nothing of a cross: the model without crosses, to machine precision."""
-
-
-def _side(
-    features: Floats, observed: Floats, effects: bool, may_bucket: bool
-) -> tuple[Floats, Floats, Floats, NDArray[np.intp]]:
-    if not may_bucket:
-        return features, np.ones(len(features)), observed, np.arange(len(features))
-    if effects:
-        return bucket(features, observed)
-    profiles, count, _, of = bucket(features, np.zeros(len(features)))
-    total = np.bincount(of, weights=observed, minlength=len(profiles)).astype(np.float64)
-    return profiles, count, total, of
-
-
-def _eligible_within(
-    log: InteractionLog,
-    within: Within,
-    never: Never,
-    user_of: NDArray[np.intp],
-    item_of: NDArray[np.intp],
-) -> Callable[[slice], Bools | None] | None:
-    """Return block of buckets -> cells of the likelihood; None where it has them all.
-
-    A profile is a matter of features, so one member stands for its bucket.
-    """
-    everything = log.eligible_block(slice(0, 1)) is None
-    if everything and not never.profiles:
-        return None
-    users = np.flatnonzero(within.users)[np.unique(user_of, return_index=True)[1]]
-    items = np.flatnonzero(within.items)[np.unique(item_of, return_index=True)[1]]
-
-    def block(rows: slice) -> Bools | None:
-        codes = users[rows]
-        out = never.block(codes, items)
-        inside = None if out is None else ~out
-        if everything:
-            return inside
-        lines = [log.eligible_block(slice(int(u), int(u) + 1)) for u in codes]
-        allowed = np.vstack([line for line in lines if line is not None])[:, items]
-        return allowed if inside is None else allowed & inside
-
-    return block
+    notes = (*said, *_said(never, "observed"))
+    backend = _restricted(inner, never, Never())
+    return Fitted(backend, groups, notes, found.converged, found.iterations, never=never)

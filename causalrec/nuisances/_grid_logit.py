@@ -120,22 +120,72 @@ def _expected_counts(
     cells, by_item = 0.0, np.zeros(len(Z))
     by_user, against_Z = np.empty(len(X)), np.empty((len(X), Z.shape[1]))
     for users in blocks(len(X), len(Z)):
-        p = XB[users] @ ZT
-        p += b
-        p += a[users, None]
-        np.minimum(p, LARGEST_LOGIT, out=p)
-        np.exp(p, out=p)
-        allowed = problem.eligible(users) if problem.eligible is not None else None
-        if allowed is not None:
-            p *= allowed
-        one_plus = p + 1.0
-        p /= one_plus
+        odds = _odds(problem, XB, ZT, a, b, users)
+        one_plus = odds + 1.0
+        p = np.divide(odds, one_plus, out=odds)
         np.log(one_plus, out=one_plus)
         cells += float(cu[users] @ (one_plus @ ci))
         by_user[users] = p @ ci
         by_item += cu[users] @ p
         against_Z[users] = p @ weighted_Z
     return cells, cu * by_user, ci * by_item, X.T @ (cu[:, None] * against_Z)
+
+
+def _odds(
+    problem: GridProblem, XB: Floats, ZT: Floats, a: Floats, b: Floats, users: slice
+) -> Floats:
+    """Return p / (1 - p) of a block of buckets; 0 where a cell is not eligible."""
+    odds = XB[users] @ ZT
+    odds += b
+    odds += a[users, None]
+    np.minimum(odds, LARGEST_LOGIT, out=odds)
+    np.exp(odds, out=odds)
+    allowed = problem.eligible(users) if problem.eligible is not None else None
+    if allowed is not None:
+        odds *= allowed
+    return odds
+
+
+def expected_by_side(
+    problem: GridProblem, B: Floats, a: Floats, b: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return sum p and sum p (1 - p) of one user of each bucket, and of one item of each.
+
+    Returns
+    -------
+    (float64 (P,), float64 (P,), float64 (Q,), float64 (Q,))
+    """
+    cu, ci = problem.user_count, problem.item_count
+    XB, ZT = problem.X @ B, np.ascontiguousarray(problem.Z.T)
+    mean_user, spread_user = np.empty(len(cu)), np.empty(len(cu))
+    mean_item, spread_item = np.zeros(len(ci)), np.zeros(len(ci))
+    for users in blocks(len(cu), len(ci)):
+        odds = _odds(problem, XB, ZT, a, b, users)
+        p = odds / (1.0 + odds)
+        spread = p * (1.0 - p)
+        mean_user[users], spread_user[users] = p @ ci, spread @ ci
+        mean_item += cu[users] @ p
+        spread_item += cu[users] @ spread
+    return mean_user, spread_user, mean_item, spread_item
+
+
+def excess_variance(observed: Floats, mean: Floats, spread: Floats) -> float:
+    """Return the variance of effects on the logit, from the overdispersion of counts.
+
+    Counts vary around their means by `spread` if nothing but the features acts, and by
+    spread + variance x spread^2 if each has an effect of its own (the method of moments of
+    DerSimonian & Laird 1986, equation 8, with first-order effects).
+
+    Examples
+    --------
+    >>> count = np.array([8.0, 12.0, 9.0, 11.0])
+    >>> excess_variance(count, np.full(4, 10.0), np.full(4, 9.0))
+    0.0
+    >>> round(excess_variance(3 * count - 20, np.full(4, 10.0), np.full(4, 9.0)), 3)
+    0.167
+    """
+    excess = float(((observed - mean) ** 2).sum() - spread.sum())
+    return max(0.0, excess / float((spread**2).sum()))
 
 
 def blocks(n_users: int, n_items: int) -> list[slice]:

@@ -14,7 +14,8 @@ from causalrec.errors import ConvergenceWarning, StudyError
 from causalrec.nuisances._base import Floats, Propensity, sampling_rate, subject_of
 from causalrec.nuisances._clipping import Clipping, clip_cells, clip_rows
 from causalrec.nuisances._features import Covariates, choose_covariates
-from causalrec.nuisances._fit import FitOptions, fit_backend
+from causalrec.nuisances._fit import fit_backend
+from causalrec.nuisances._options import FitOptions
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
@@ -47,8 +48,10 @@ class PropensityModel(Propensity):
     cross_regularization : float, default 30
         Ridge of the crosses: there are many, each small. On Coat 30 has the best held-out
         likelihood of 1, 3, 10, 30, 100, and sum(1/p)/cells nearest to 1.
-    effect_regularization : float, default 10
-        Ridge of the user and item effects (a prior standard deviation of .32 on the logit).
+    effect_regularization : float, optional
+        Ridge of the user and item effects. Default: one over their variance on the logit, which is
+        estimated from how much the counts vary beyond a fit without effects; where they do not,
+        there are none (`notes_` says which).
     user_effects, item_effects : bool, optional
         One effect for each user and item. Default: on rating logs yes; on candidates no, where
         the graph's covariates decide and folds hold out users (asking for them is refused).
@@ -108,7 +111,7 @@ class PropensityModel(Propensity):
         *,
         regularization: float = 1.0,
         cross_regularization: float = 30.0,
-        effect_regularization: float = 10.0,
+        effect_regularization: float | None = None,
         user_effects: bool | None = None,
         item_effects: bool | None = None,
         crosses: bool = True,
@@ -212,8 +215,9 @@ class PropensityModel(Propensity):
                 " or 'independence', or give the propensities (KnownPropensity)."
             )
         for name in ("regularization", "cross_regularization", "effect_regularization"):
-            if not getattr(self, name) > 0:
-                raise StudyError(f"{name} must be positive, not {getattr(self, name)!r}.")
+            ridge = getattr(self, name)
+            if ridge is not None and not ridge > 0:
+                raise StudyError(f"{name} must be positive, not {ridge!r}.")
         self._clipping = Clipping.of(self.clip)
 
     def _choose(self, log: InteractionLog, graph: CausalGraph | None) -> Covariates:

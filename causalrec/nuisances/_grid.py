@@ -1,0 +1,187 @@
+"""The grid of a ratings log as a problem for the whole-grid logit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from causalrec.errors import DataError
+from causalrec.nuisances._grid_logit import (
+    GridProblem,
+    GridSolution,
+    blocks,
+    bucket,
+    excess_variance,
+    expected_by_side,
+    fit_grid,
+)
+
+if TYPE_CHECKING:
+    from causalrec.interactions import InteractionLog
+    from causalrec.nuisances._never import Never
+    from causalrec.nuisances._options import FitOptions, Within
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Penalties = tuple[float | None, float | None]
+
+NO_CROSS = 1e12
+"""A ridge that leaves nothing of a cross: the model without crosses, to machine precision."""
+LEAST_VARIANCE = 1e-4
+"""Effects with a smaller variance on the logit (a percent either way) are left out."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What was observed where, among the users and items of a fit.
+
+    Attributes
+    ----------
+    X, Z : float64 (m, p), (n, q)
+        Features with a leading 1, of the users and items within.
+    by_user, by_item : float64 (m,), (n,)
+        Observed cells.
+    cross : float64 (p, q)
+        X'OZ.
+    """
+
+    log: InteractionLog
+    within: Within
+    never: Never
+    X: Floats
+    Z: Floats
+    by_user: Floats
+    by_item: Floats
+    cross: Floats
+
+    @classmethod
+    def of(cls, log: InteractionLog, X: Floats, Z: Floats, within: Within, never: Never) -> Grid:
+        """Collect it from a log."""
+        import scipy.sparse as sp
+
+        users, items = within.observed(log)
+        if not len(users):
+            raise DataError("No cell was observed among the users and items to fit on.")
+        observed = sp.csr_array(
+            (np.ones(len(users)), (users, items)), shape=(log.n_users, log.n_items)
+        )
+        by_user = np.bincount(users, minlength=log.n_users)[within.users].astype(np.float64)
+        by_item = np.bincount(items, minlength=log.n_items)[within.items].astype(np.float64)
+        cross = np.asarray(X.T @ (observed @ Z))
+        return cls(log, within, never, X[within.users], Z[within.items], by_user, by_item, cross)
+
+    @property
+    def everything(self) -> bool:
+        """Whether the log declares every cell eligible."""
+        return self.log.eligible_block(slice(0, 1)) is None
+
+    def effect_penalties(self, options: FitOptions) -> tuple[Penalties, tuple[str, ...]]:
+        """Return the ridge of user and item effects (None: none), and what to say about it.
+
+        Where it is not given, it is one over the variance of the effects, estimated from how much
+        more the counts vary around a fit without effects than chance would have them.
+        """
+        wanted = (options.user_effects, options.item_effects)
+        given = options.effect_regularization
+        if given is not None or not any(wanted):
+            return (given if wanted[0] else None, given if wanted[1] else None), ()
+        found, user_of, item_of = self.fit(options, (None, None))
+        problem, _, _ = self.problem(options, (None, None))
+        none = np.zeros(len(problem.X)), np.zeros(len(problem.Z))
+        mean_u, spread_u, mean_i, spread_i = expected_by_side(problem, found.B, *none)
+        variances = (
+            excess_variance(self.by_user, mean_u[user_of], spread_u[user_of]),
+            excess_variance(self.by_item, mean_i[item_of], spread_i[item_of]),
+        )
+        user, item = (
+            1.0 / v if use and v > LEAST_VARIANCE else None
+            for use, v in zip(wanted, variances, strict=True)
+        )
+        words = [
+            f"{side} effects have a standard deviation of {variance**0.5:.2g} on the logit"
+            if penalty is not None
+            else f"{side} counts vary no more than the features explain: no {side} effects"
+            for side, use, variance, penalty in zip(
+                ("user", "item"), wanted, variances, (user, item), strict=True
+            )
+            if use
+        ]
+        return (user, item), (f"Effects: {'; '.join(words)}.",)
+
+    def fit(
+        self, options: FitOptions, penalties: Penalties
+    ) -> tuple[GridSolution, NDArray[np.intp], NDArray[np.intp]]:
+        """Fit the logit; also return the bucket of each user and item within."""
+        problem, user_of, item_of = self.problem(options, penalties)
+        found = fit_grid(
+            problem, tolerance=options.tolerance, max_iterations=options.max_iterations
+        )
+        return found, user_of, item_of
+
+    def problem(
+        self, options: FitOptions, penalties: Penalties
+    ) -> tuple[GridProblem, NDArray[np.intp], NDArray[np.intp]]:
+        """Bucket the grid; also return the bucket of each user and item within."""
+        may_bucket = self.everything
+        user_effects, item_effects = (penalty is not None for penalty in penalties)
+        X, cu, nu, user_of = _side(self.X, self.by_user, user_effects, may_bucket)
+        Z, ci, ni, item_of = _side(self.Z, self.by_item, item_effects, may_bucket)
+        penalty = np.full((X.shape[1], Z.shape[1]), options.cross_regularization)
+        if not options.crosses:
+            penalty[:] = NO_CROSS
+        penalty[0], penalty[:, 0] = options.regularization, options.regularization
+        penalty[0, 0] = 0.0
+        problem = GridProblem(
+            X=X, Z=Z, user_count=cu, item_count=ci, observed_by_user=nu, observed_by_item=ni,
+            cross=self.cross, penalty=penalty, user_penalty=penalties[0],
+            item_penalty=penalties[1], eligible=self._eligible(user_of, item_of),
+        )  # fmt: skip
+        return problem, user_of, item_of
+
+    def _eligible(
+        self, user_of: NDArray[np.intp], item_of: NDArray[np.intp]
+    ) -> Callable[[slice], Bools | None] | None:
+        """Return block of buckets -> cells of the likelihood; None where it has them all.
+
+        A profile is a matter of features, so one member stands for its bucket.
+        """
+        if self.everything and not self.never.profiles:
+            return None
+        users = np.flatnonzero(self.within.users)[np.unique(user_of, return_index=True)[1]]
+        items = np.flatnonzero(self.within.items)[np.unique(item_of, return_index=True)[1]]
+
+        packed = np.vstack([
+            np.packbits(self._allowed(users[rows], items), axis=1)
+            for rows in blocks(len(users), len(items))
+        ])  # fmt: skip
+
+        def block(rows: slice) -> Bools:
+            return np.unpackbits(packed[rows], axis=1, count=len(items)).astype(bool)
+
+        return block
+
+    def _allowed(self, users: NDArray[np.intp], items: NDArray[np.intp]) -> Bools:
+        never = self.never.block(users, items)
+        inside = np.ones((len(users), len(items)), dtype=bool) if never is None else ~never
+        if not self.everything:
+            for line, user in zip(inside, users, strict=True):
+                allowed = self.log.eligible_block(slice(int(user), int(user) + 1))
+                if allowed is not None:
+                    line &= allowed[0, items]
+        return inside
+
+
+def _side(
+    features: Floats, observed: Floats, effects: bool, may_bucket: bool
+) -> tuple[Floats, Floats, Floats, NDArray[np.intp]]:
+    if not may_bucket:
+        return features, np.ones(len(features)), observed, np.arange(len(features))
+    if effects:
+        return bucket(features, observed)
+    profiles, count, _, of = bucket(features, np.zeros(len(features)))
+    total = np.bincount(of, weights=observed, minlength=len(profiles)).astype(np.float64)
+    return profiles, count, total, of
