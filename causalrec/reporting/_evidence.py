@@ -1,0 +1,152 @@
+"""Tables as texts: what is the same in every row goes into the caption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from causalrec.reporting._marks import estimator_of, is_truth
+from causalrec.reporting._numbers import (
+    column_texts,
+    decimals_for,
+    interval,
+    number,
+    p_text,
+    row_decimals,
+)
+from causalrec.results import Row, Table
+
+_STATUS_WORDS = {
+    "ok": "",
+    "suppressed": "suppressed",
+    "not_estimable": "not estimable",
+    "low_support": "low support",
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as texts, with the columns that hold numbers."""
+
+    caption: str
+    columns: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    rows: tuple[tuple[str, ...], ...]
+    classes: tuple[str, ...]
+    """One class a row: "naive", "suppressed"... or nothing."""
+    cut: int = 0
+    """Rows that were left out."""
+
+
+def evidence_grid(rows: Sequence[Row], max_rows: int) -> Grid:
+    """Return the rows of a result as a table.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    max_rows : int
+        Further rows are counted, not shown.
+    """
+    decimals = _decimals_by_metric(rows)
+    columns: list[tuple[str, bool, Callable[[Row], str]]] = [
+        ("metric", False, lambda r: r.metric),
+        ("row", False, lambda r: r.label),
+        ("estimator", False, lambda r: "" if is_truth(r) and not r.estimator else r.estimator),
+        ("estimate", True, lambda r: number(r.value, decimals[_key(r)])),
+        ("interval", True, lambda r: interval(r, decimals[_key(r)])),
+        ("level", True, lambda r: f"{r.level:.0%}" if r.lower is not None else ""),
+        ("se", True, lambda r: number(r.standard_error, decimals[_key(r)] + 1)),
+        ("p", True, lambda r: p_text(r.p_value)),
+        ("p adjusted", True, lambda r: p_text(r.p_adjusted)),
+        ("n", True, lambda r: "" if r.n is None else f"{r.n:,}"),
+        ("unit", False, lambda r: r.unit if r.n is not None else ""),
+        ("effective n", True, lambda r: _whole(r.effective_sample_size)),
+        ("clusters", False, _clusters),
+        ("population", False, lambda r: r.population),
+        ("method", False, lambda r: r.interval_method),
+        ("status", False, lambda r: _STATUS_WORDS[r.status]),
+        ("note", False, lambda r: r.note),
+    ]
+    shown = list(rows)[:max_rows]
+    said: list[str] = []
+    kept: list[tuple[str, bool, list[str]]] = []
+    for name, numeric, text_of in columns:
+        every = [text_of(row) for row in rows]
+        if not any(every):
+            continue
+        alike = {text for text, row in zip(every, rows, strict=True) if text and not is_truth(row)}
+        if name in _CONSTANTS and len(alike) == 1:
+            said.append(_CONSTANTS[name].format(next(iter(alike))))
+        else:
+            kept.append((name, numeric, [text_of(row) for row in shown]))
+    return Grid(
+        caption=" ".join(["The numbers.", *said]),
+        columns=tuple(name for name, _, _ in kept),
+        numeric=tuple(numeric for _, numeric, _ in kept),
+        rows=tuple(zip(*(texts for _, _, texts in kept), strict=True)),
+        classes=tuple(_class(row) for row in shown),
+        cut=len(rows) - len(shown),
+    )
+
+
+def table_grid(table: Table, max_rows: int, *, captioned: bool) -> Grid:
+    """Return a table of a result as texts.
+
+    Parameters
+    ----------
+    table : Table
+    max_rows : int
+        Further rows are counted, not shown.
+    captioned : bool
+        Whether the table's caption stands here (and not under its figure).
+    """
+    shown = table.rows[:max_rows]
+    values = [[row[i] for row in shown] for i in range(len(table.columns))]
+    texts = [column_texts(column) for column in values]
+    caption = f"{table.title}. {table.caption}" if captioned and table.caption else table.title
+    return Grid(
+        caption=caption.rstrip("."),
+        columns=table.columns,
+        numeric=tuple(
+            any(isinstance(v, int | float) and not isinstance(v, bool) for v in column)
+            for column in values
+        ),
+        rows=tuple(zip(*texts, strict=True)),
+        classes=tuple("" for _ in shown),
+        cut=len(table.rows) - len(shown),
+    )
+
+
+_CONSTANTS = {
+    "metric": "Metric: {}.",
+    "level": "Intervals at {}.",
+    "unit": "n counts {}.",
+    "clusters": "Clusters: {}.",
+    "population": "Population: {}.",
+    "method": "Intervals: {}.",
+}
+
+
+def _key(row: Row) -> tuple[str, bool]:
+    return row.metric, bool(row.derived_from)
+
+
+def _decimals_by_metric(rows: Sequence[Row]) -> dict[tuple[str, bool], int]:
+    keys = dict.fromkeys(_key(row) for row in rows)
+    return {key: row_decimals([row for row in rows if _key(row) == key]) for key in keys}
+
+
+def _clusters(row: Row) -> str:
+    return " × ".join(f"{count:,} {name}s" for name, count in sorted(row.clusters.items()))
+
+
+def _whole(value: float | None) -> str:
+    return number(value, decimals_for([value]) if value is not None and value < 100 else 0)
+
+
+def _class(row: Row) -> str:
+    if is_truth(row):
+        return "is-truth"
+    if row.status != "ok":
+        return f"is-{row.status.replace('_', '-')}"
+    return "is-naive" if estimator_of(row) == "naive" else ""

@@ -1,0 +1,285 @@
+"""The forest plot: naive and debiased answers to the same question under each other.
+
+A panel holds the rows of one metric on one axis; its contrasts stand in a panel of their own,
+since their scale is another. Rows about the same subject (a group, a model, everybody) share a
+line, one mark an estimator. It is drawn twice, wide and narrow; the page shows the one that fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from causalrec.reporting._axes import Scale
+from causalrec.reporting._marks import draw_mark, estimator_of, is_truth, mark_of
+from causalrec.reporting._numbers import interval, number, row_decimals
+from causalrec.reporting._svg import Svg, fit
+from causalrec.results import Row, format_row
+
+MAX_LINES = 48
+WIDE, NARROW = 760, 340
+_STATUS_WORDS = {
+    "suppressed": "hidden (small group)",
+    "not_estimable": "no interval",
+    "low_support": "low support",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """The rows about one subject."""
+
+    subject: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The lines of one metric, on one axis."""
+
+    name: str
+    lines: tuple[Line, ...]
+    truth: float | None
+    """The truth about everybody, drawn through all lines."""
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows, in the order of drawing."""
+        return tuple(row for line in self.lines for row in line.rows)
+
+
+def panels(rows: Sequence[Row]) -> list[Panel]:
+    """Return the rows sorted into panels and lines, in the order in which they first appear."""
+    by_panel: dict[tuple[str, bool], list[Row]] = {}
+    for row in rows:
+        by_panel.setdefault((row.metric, bool(row.derived_from)), []).append(row)
+    out = []
+    for (metric, derived), members in by_panel.items():
+        shared = _shared_truth(members)
+        lines: dict[str, list[Row]] = {}
+        for row in members:
+            if not (shared and is_truth(row)):
+                lines.setdefault(_subject(row, members), []).append(row)
+        name = f"{metric}: contrasts" if derived and (metric, False) in by_panel else metric
+        if lines:
+            truth = shared.value if shared else None
+            out.append(Panel(name, tuple(Line(s, tuple(r)) for s, r in lines.items()), truth))
+    return out
+
+
+def draw_forest(rows: Sequence[Row], *, title: str, identity: str, narrow: bool) -> Markup | None:
+    """Return the forest plot of the rows, or None where there is no number to draw.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        The first `MAX_LINES` lines are drawn.
+    title : str
+        What the figure shows.
+    identity : str
+        An id that no other figure of the page has.
+    narrow : bool
+        For a telephone: labels above their marks.
+    """
+    kept = _first_lines(panels(rows))
+    drawn = [panel for panel in kept if any(row.value is not None for row in panel.rows)]
+    if not drawn:
+        return None
+    layout = _Narrow() if narrow else _Wide()
+    height = sum(layout.height(panel) for panel in drawn)
+    svg = Svg(layout.width, height, title=title, description=_in_words(drawn), identity=identity)
+    top = 0.0
+    for panel in drawn:
+        layout.draw(svg, panel, top)
+        top += layout.height(panel)
+    return svg.render()
+
+
+def _shared_truth(rows: Sequence[Row]) -> Row | None:
+    """Return the truth that all rows share: the only one, about everybody as the others are."""
+    truths = [row for row in rows if is_truth(row)]
+    others = [row for row in rows if not is_truth(row)]
+    alone = len(truths) == 1 and truths[0].value is not None
+    if alone and all(not row.group for row in rows) and len({r.label for r in others}) > 1:
+        return truths[0]
+    return None
+
+
+def _subject(row: Row, members: Sequence[Row]) -> str:
+    """Return whom a row speaks of; the same for naive, debiased and true."""
+    if row.group and not row.derived_from:
+        text = ", ".join(f"{k} = {v}" for k, v in sorted(row.group.items()))
+        models = {r.label for r in members if r.group == row.group and r.estimator == row.estimator}
+        return f"{row.label}" if len(models) > 1 else text
+    bare = row.label
+    for name in {row.estimator, row.estimator.lower(), "truth"} - {""}:
+        for around in (f" ({name})", f", {name}", f" {name}", f": {name}", f"{name}: "):
+            bare = (
+                bare.removesuffix(around) if not around.endswith(" ") else bare.removeprefix(around)
+            )
+    return "everybody" if bare.lower() in {row.estimator.lower(), "truth"} else bare
+
+
+def _first_lines(every: Sequence[Panel]) -> list[Panel]:
+    room, out = MAX_LINES, []
+    for panel in every:
+        if room > 0:
+            out.append(Panel(panel.name, panel.lines[:room], panel.truth))
+            room -= len(panel.lines)
+    return out
+
+
+def _in_words(drawn: Sequence[Panel]) -> str:
+    lines = [f"{row.label} ({row.estimator}): {format_row(row)}" for p in drawn for row in p.rows]
+    more = len(lines) - 12
+    tail = f"; and {more} more, in the table" if more > 0 else ""
+    return "; ".join(lines[:12]) + tail + "."
+
+
+def _domain(panel: Panel) -> list[float]:
+    """Return what the axis must show; an interval that dwarfs the others is cut with an arrow."""
+    rows = [row for row in panel.rows if row.value is not None]
+    values = [row.value for row in rows if row.value is not None]
+    values += [panel.truth] if panel.truth is not None else []
+    ends = [(r.lower, r.upper) for r in rows if r.lower is not None and r.upper is not None]
+    widths = sorted(upper - lower for lower, upper in ends)
+    if widths:
+        reach = 3 * max(widths[len(widths) // 2], max(values) - min(values))
+        low, high = min(values) - reach, max(values) + reach
+        values += [min(max(v, low), high) for pair in ends for v in pair]
+    spread = max(values) - min(values)
+    tested = any(row.p_value is not None for row in rows)
+    near = min(values) - spread <= 0 <= max(values) + spread
+    return [*values, 0.0] if tested and near else values
+
+
+class _Wide:
+    """Labels left, the axis in the middle, the numbers right."""
+
+    width = WIDE
+    row = 23
+    left, right = 292.0, 560.0
+    label_width = 190.0
+
+    def height(self, panel: Panel) -> float:
+        gaps = 9 * len(panel.lines)
+        return (34 if panel.name else 12) + gaps + self.row * len(panel.rows) + 40
+
+    def draw(self, svg: Svg, panel: Panel, top: float) -> None:
+        scale = Scale.over(_domain(panel), self.left, self.right)
+        y = top + (34 if panel.name else 12)
+        bottom = top + self.height(panel) - 36
+        if panel.name:
+            svg.add("text", panel.name, x=0, y=top + 18, class_="panel")
+        _axis(svg, scale, y - 6, bottom, ticks=5)
+        _truth_line(svg, panel, scale, y - 6, bottom)
+        decimals = row_decimals(panel.rows)
+        for line in panel.lines:
+            middle = y + self.row * len(line.rows) / 2
+            texts = fit(line.subject, self.label_width, 13, 1 if len(line.rows) == 1 else 2)
+            svg.lines(texts, 0, middle + 4.5, class_="label", hover=line.subject)
+            for row in line.rows:
+                centre = y + self.row / 2
+                svg.add("text", _name(row), x=self.left - 14, y=centre + 4, class_="small end")
+                _draw_row(svg, row, scale, centre)
+                _write_numbers(svg, row, decimals, self.right + 18, centre + 4.5, self.width)
+                y += self.row
+            y += 9
+
+
+class _Narrow:
+    """The label above, then for each estimator its numbers and its interval at full width."""
+
+    width = NARROW
+    row = 38
+    head = 24
+
+    def height(self, panel: Panel) -> float:
+        return (
+            (30 if panel.name else 8)
+            + sum(self.head + self.row * len(line.rows) + 4 for line in panel.lines)
+            + 40
+        )
+
+    def draw(self, svg: Svg, panel: Panel, top: float) -> None:
+        scale = Scale.over(_domain(panel), 6, self.width - 6)
+        y = top + (30 if panel.name else 8)
+        bottom = top + self.height(panel) - 36
+        if panel.name:
+            svg.add("text", panel.name, x=0, y=top + 18, class_="panel")
+        _axis(svg, scale, y - 2, bottom, ticks=3)
+        _truth_line(svg, panel, scale, y - 2, bottom)
+        decimals = row_decimals(panel.rows)
+        for line in panel.lines:
+            subject = fit(line.subject, self.width, 13, 1)
+            svg.lines(subject, 0, y + 15, class_="label halo", hover=line.subject)
+            y += self.head
+            for row in line.rows:
+                svg.add("text", _name(row), x=0, y=y + 12, class_="small halo")
+                text = " ".join(_number_texts(row, decimals))
+                svg.add("text", text, x=self.width, y=y + 12, class_="value end halo")
+                _draw_row(svg, row, scale, y + 26)
+                y += self.row
+            y += 4
+
+
+def _name(row: Row) -> str:
+    return "truth" if is_truth(row) else fit(row.estimator, 92, 11, 1)[0]
+
+
+def _axis(svg: Svg, scale: Scale, top: float, bottom: float, *, ticks: int) -> None:
+    for value, text in scale.ticks(ticks):
+        x = scale(value)
+        svg.add("line", x1=x, x2=x, y1=top, y2=bottom, class_="grid")
+        svg.add("text", text, x=x, y=bottom + 16, class_="tick middle")
+    svg.add("line", x1=scale.start, x2=scale.end, y1=bottom, y2=bottom, class_="axis")
+    if scale.low < 0 < scale.high:
+        svg.add("line", x1=scale(0), x2=scale(0), y1=top, y2=bottom, class_="zero")
+
+
+def _truth_line(svg: Svg, panel: Panel, scale: Scale, top: float, bottom: float) -> None:
+    if panel.truth is not None:
+        x = scale(panel.truth)
+        svg.add("line", x1=x, x2=x, y1=top, y2=bottom, class_="truth")
+        on_the_right = x > (scale.start + scale.end) / 2
+        anchor = "small truth-word" + (" end" if on_the_right else "")
+        text = f"truth {number(panel.truth, row_decimals(panel.rows))}"
+        svg.add("text", text, x=x + (-5 if on_the_right else 5), y=bottom + 30, class_=anchor)
+
+
+def _draw_row(svg: Svg, row: Row, scale: Scale, y: float) -> None:
+    if row.value is None and row.lower is None:
+        return
+    shape, colour = mark_of(row)
+    weak = " weak" if row.status == "low_support" else ""
+    if row.lower is not None and row.upper is not None:
+        x1, x2 = scale(max(row.lower, scale.low)), scale(min(row.upper, scale.high))
+        svg.add("line", x1=x1, x2=x2, y1=y, y2=y, class_=f"whisker c-{colour}{weak}")
+        for x, cut, way in ((x1, row.lower < scale.low, 1), (x2, row.upper > scale.high, -1)):
+            points = f"M{x + 6 * way:.1f} {y - 4:.1f}L{x:.1f} {y:.1f}l{6 * way} 4"
+            cap = points if cut else f"M{x:.1f} {y - 3.5:.1f}v7"
+            svg.add("path", d=cap, class_=f"whisker c-{colour}{weak}")
+    if row.value is not None and scale.inside(row.value):
+        hover = f"{row.label} ({row.estimator}): {format_row(row)}"
+        draw_mark(svg, shape, colour, scale(row.value), y, hover=hover)
+
+
+def _number_texts(row: Row, decimals: int) -> list[str]:
+    if row.status == "suppressed" or (row.value is None and row.lower is None):
+        return [_STATUS_WORDS.get(row.status, "no point estimate"), ""]
+    between = interval(row, decimals) or (
+        "" if is_truth(row) else _STATUS_WORDS.get(row.status, "")
+    )
+    return [number(row.value, decimals), between]
+
+
+def _write_numbers(svg: Svg, row: Row, decimals: int, x: float, y: float, right: float) -> None:
+    value, between = _number_texts(row, decimals)
+    if not between and row.value is None:
+        svg.add("text", value, x=x, y=y, class_="small")
+        return
+    strong = "value" if estimator_of(row) == "naive" else "value strong"
+    svg.add("text", value, x=x + 52, y=y, class_=f"{strong} end")
+    svg.add("text", between, x=right, y=y, class_="value quiet end")

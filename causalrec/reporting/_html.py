@@ -1,0 +1,44 @@
+"""The HTML page: one file, no script, no network, everything escaped."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from causalrec import __version__
+from causalrec.reporting._view import Counters, build
+from causalrec.results import Result
+
+if TYPE_CHECKING:
+    import jinja2
+
+MAX_BYTES = 300 * 1024
+_ROWS_TO_TRY = (200, 60, 20, 5)
+
+
+def render_html(result: Result) -> str:
+    """Return a result as an HTML page of less than 300 KiB.
+
+    Long tables are cut until the page is small enough, and say how many rows they leave out; the
+    JSON and CSV forms have them all.
+    """
+    template = _environment().get_template("page.html.j2")
+    page = ""
+    for max_rows in _ROWS_TO_TRY:
+        section = build(result, Counters(), "result", max_rows)
+        page = template.render(section=section, version=__version__)
+        if len(page.encode()) < MAX_BYTES:
+            break
+    return page
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("causalrec.reporting", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )

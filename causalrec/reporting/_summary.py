@@ -1,0 +1,143 @@
+"""The chain at a glance: one line a question, naive beside debiased beside the truth if known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from causalrec.reporting._marks import estimator_of, is_truth
+from causalrec.results import Result, Row, Table
+
+_PREFERENCE = ("dr", "mrdr", "econml", "plain", "snips", "ips", "regression")
+SUMMARY_COLUMNS = (
+    "question",
+    "quantity",
+    "naive",
+    "debiased",
+    "lower",
+    "upper",
+    "estimator",
+    "truth",
+)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What one result says, in a line."""
+
+    result: Result
+    debiased: Row
+    naive: Row | None
+    truth: Row | None
+
+    @property
+    def question(self) -> str:
+        """The question, or the title where none was put."""
+        return self.result.question or self.result.title
+
+    @property
+    def quantity(self) -> str:
+        """What is measured, and of whom."""
+        row = self.debiased
+        label = (
+            "" if row.label.lower() in {row.estimator.lower(), row.metric.lower()} else row.label
+        )
+        return ", ".join(part for part in (row.metric, label) if part)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Naive, debiased and true, as far as they are there."""
+        return tuple(row for row in (self.naive, self.debiased, self.truth) if row is not None)
+
+
+def summary_table(results: Sequence[Result]) -> Table:
+    """Return one line a question: the naive answer, the debiased one with its interval, the truth.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Those without a debiased number are left out.
+
+    Returns
+    -------
+    Table
+        Columns "question", "quantity", "naive", "debiased", "lower", "upper", "estimator",
+        "truth"; what is not known is None.
+
+    Examples
+    --------
+    >>> effect = Result(kind="effect", title="Effect", question="Does showing sell?", rows=(
+    ...     Row(label="naive", estimator="naive", metric="effect", value=0.2),
+    ...     Row(label="dr", estimator="dr", metric="effect", value=0.1, lower=0.05, upper=0.15)))
+    >>> summary_table([effect]).rows
+    (('Does showing sell?', 'effect', 0.2, 0.1, 0.05, 0.15, 'dr', None),)
+    """
+    lines = [line for result in results if (line := headline(result)) is not None]
+    return Table(
+        name="summary",
+        title="The answers at a glance",
+        columns=SUMMARY_COLUMNS,
+        rows=tuple(
+            (
+                line.question,
+                line.quantity,
+                line.naive.value if line.naive else None,
+                line.debiased.value,
+                line.debiased.lower,
+                line.debiased.upper,
+                line.debiased.estimator,
+                line.truth.value if line.truth else None,
+            )
+            for line in lines
+        ),
+    )
+
+
+def headline(result: Result) -> Headline | None:
+    """Return what a result says in a line, or None where no debiased number is shown.
+
+    An audit is summed up by its first gap, everything else by the first number of the estimator
+    that is trusted most. The naive and the true number are those of the same metric and group.
+    """
+    usable = [
+        row
+        for row in result.rows
+        if row.value is not None and not is_truth(row) and estimator_of(row) != "naive"
+    ]
+    first = [row for row in usable if row.metric == usable[0].metric]
+    gaps = [row for row in first if row.derived_from] if result.kind == "audit" else []
+    levels = [row for row in first if not row.derived_from]
+    candidates = gaps or levels or first
+    if not candidates:
+        return None
+    chosen = min(candidates, key=lambda row: (_subject(row) != _subject(candidates[0]), _rank(row)))
+    return Headline(
+        result,
+        chosen,
+        _beside(result.rows, chosen, naive=True),
+        _beside(result.rows, chosen, naive=False),
+    )
+
+
+def _rank(row: Row) -> int:
+    name = estimator_of(row)
+    return _PREFERENCE.index(name) if name in _PREFERENCE else len(_PREFERENCE)
+
+
+def _subject(row: Row) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(row.group.items()))
+
+
+def _beside(rows: Sequence[Row], chosen: Row, *, naive: bool) -> Row | None:
+    """Return the naive (or true) number of the same metric and subject, the same label first."""
+    found = [
+        row
+        for row in rows
+        if row.metric == chosen.metric
+        and _subject(row) == _subject(chosen)
+        and bool(row.derived_from) == bool(chosen.derived_from)
+        and row.value is not None
+        and (estimator_of(row) == "naive" and not is_truth(row) if naive else is_truth(row))
+    ]
+    exact = [row for row in found if row.label == chosen.label]
+    return next(iter(exact or found), None)
