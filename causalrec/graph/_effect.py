@@ -183,19 +183,17 @@ def _refuse(graph: CausalGraph, problem: Separation) -> NoReturn:
     )
     latent = next((node for node in blockers if graph.nodes[node].latent), None)
     instruments = graph.with_role("instrument")
-    declared = next((node for node in blockers if node in instruments), None)
     if latent is not None:
         text += (
             f" Measure {named(graph, latent)}, which the graph calls latent, and name its column;"
             " or randomise the exposure in a slice of the log."
         )
-    elif declared is not None:
-        text += (
-            f" {declared} is declared an instrument, yet it causes the outcome by another way than"
-            " the exposure: it is a confounder. Take the role from it to adjust for it."
-        )
     else:
-        text += " Randomise the exposure in a slice of the log, and ask there."
+        # The first cause of the exposure on the path is measured, and only its role kept it out.
+        text += (
+            f" {blockers[0]} is declared an instrument, yet it causes the outcome by another way"
+            " than the exposure: it is a confounder. Take the role from it to adjust for it."
+        )
     usable = [node for node in instruments if not graph.nodes[node].latent and node not in path]
     if usable:
         text += f" The instrument {listed(usable)} may answer for those whom it moves."

@@ -14,6 +14,7 @@ _SHOWN_WIDTH = 90  # of an offending line, so that the caret stays on the screen
 _PATTERN = re.compile(
     r"""
     (?P<space>[ \t\n\f\v\u00a0\ufeff]+ | //[^\n]* | /\*.*?\*/)
+  | (?P<hash>\#[^\n]*)
   | (?P<string>"(?:[^"\\]|\\.)*")
   | (?P<refused><-@|@->|--@|@--|@-@|--)
   | (?P<edge><->|->|<-)
@@ -23,7 +24,6 @@ _PATTERN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_PREPROCESSOR = re.compile(r"^[ \t]*\#[^\n]*", re.MULTILINE)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {'"': '"', "\\": "\\", "\n": "", "n": "\n", "l": "\n", "r": "\n"}
 
@@ -90,13 +90,11 @@ def tokenize(text: str) -> list[Token]:
     >>> [token.text for token in tokenize('a -> "b c"; // why')]
     ['a', '->', 'b c', ';', '']
     """
-    # Blanked, not cut, so that offsets stay those of the reader's text.
-    blanked = _blank_preprocessor_lines(text)
     tokens: list[Token] = []
     offset = 0
     while offset < len(text):
-        found = _PATTERN.match(blanked, offset)
-        if found is None:
+        found = _PATTERN.match(text, offset)
+        if found is None or (found.lastgroup == "hash" and not _opens_line(text, offset)):
             raise _unreadable(text, offset)
         kind, piece = found.lastgroup, found.group()
         if kind == "string":
@@ -114,8 +112,8 @@ def tokenize(text: str) -> list[Token]:
     return tokens
 
 
-def _blank_preprocessor_lines(text: str) -> str:
-    return _PREPROCESSOR.sub(lambda m: " " * len(m[0]), text) if "#" in text else text
+def _opens_line(text: str, offset: int) -> bool:
+    return not text[text.rfind("\n", 0, offset) + 1 : offset].strip()
 
 
 def refusal_of_edge(piece: str) -> str:
@@ -139,6 +137,8 @@ def _unreadable(text: str, offset: int) -> GraphError:
         problem = "This comment is never closed."
     elif character == "<":
         problem = "HTML-like labels are not read. Put the text in double quotes."
+    elif character == "#":
+        problem = "A comment after '#' has a line of its own; elsewhere write '//'."
     elif character in "->":
         problem = (
             f"A lone {character!r} is no edge: write '->', '<-' or '<->'. A name that contains it"

@@ -138,6 +138,8 @@ def test_a_graph_that_is_not_there() -> None:
         load_graph("exposure_clik")
     with pytest.raises(GraphError, match="There is no graph and no file 'a\\\\x00b'"):
         load_graph("a\x00b")
+    with pytest.raises(GraphError, match="There is no graph and no file 'xxx"):
+        load_graph("x" * 5000)
     with pytest.raises(GraphError, match=r"CausalGraph\.from_dot"):
         load_graph("dag { a }")
 

@@ -8,7 +8,7 @@ import networkx as nx
 import pytest
 
 from causalrec.errors import GraphError, IdentificationError
-from causalrec.graph import CausalGraph, Covariate, Estimand, _effect
+from causalrec.graph import CausalGraph, Covariate, Estimand, _adjust, _effect, _paths
 
 # graph -> (strategy, adjustment, the part of it that is needed)
 EFFECTS: dict[str, tuple[str, str, str]] = {
@@ -266,6 +266,18 @@ def test_a_disagreement_is_an_internal_error(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(_effect, "_by_dowhy", lambda *_, wrong=wrong: wrong)
         with pytest.raises(RuntimeError, match="report this graph"):
             graph.identify()
+
+
+def test_searches_that_disagree_are_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = graph_of("O [observed] Y [outcome] A -> {O Y}")
+    with monkeypatch.context() as patched:
+        patched.setattr(_adjust.Separation, "minimal", lambda _: frozenset[str]())
+        with pytest.raises(RuntimeError, match="does not separate"):
+            graph.identify("mean")
+    with monkeypatch.context() as patched:
+        patched.setattr(_paths, "open_path", lambda *_: ("O", "Y"))
+        with pytest.raises(RuntimeError, match="networkx and causalrec disagree"):
+            graph.identify("mean")
 
 
 def _random_graph(rng: random.Random) -> CausalGraph:

@@ -53,9 +53,7 @@ READ: dict[str, tuple[str, str, dict[str, str]]] = {
         "a>b",
         {},
     ),
-    "// one\n# two\ndigraph { /* three\n */ a -> b # not a line of its own? no\n}".replace(
-        " # not a line of its own? no", ""
-    ): ("a b", "a>b", {}),
+    "// one\n# two\ndigraph { /* three\n# four */ a -> b\n  # five }\n}": ("a b", "a>b", {}),
     "\ufeffdigraph\r\n{\r\na -> b\r\n}\r\n": ("a b", "a>b", {}),
     'dag { "a b" -> "say \\"hi\\"" }': ('a b|say "hi"', 'a b>say "hi"', {}),
     "dag { größe -> 年齢 }": ("größe 年齢", "größe>年齢", {}),
@@ -107,6 +105,7 @@ REFUSED: dict[str, tuple[int, int, str]] = {
     "dag { a @-> b }": (1, 9, "partly unknown"),
     "dag { a - > b }": (1, 9, "A lone '-' is no edge"),
     "dag { a > b }": (1, 9, "A lone '>' is no edge"),
+    "dag { a # why\n }": (1, 9, "has a line of its own"),
     "dag { user-age }": (1, 11, "needs double quotes"),
     "dag { a -> }": (1, 12, "A node's name is expected here, not '}'"),
     "dag { -> b }": (1, 7, "A node's name is expected here, not '->'"),
@@ -191,6 +190,11 @@ def test_a_contradiction_is_named(text: str) -> None:
     with pytest.raises(GraphError) as caught:
         CausalGraph.from_dot(text)
     assert CONTRADICTIONS[text] in str(caught.value)
+
+
+def test_a_hash_within_a_label_is_no_comment() -> None:
+    graph = CausalGraph.from_dot('dag { a [label="rank\n#1"] label="in \\"all\\"\\nlines" }')
+    assert (graph.nodes["a"].label, graph.label) == ("rank #1", 'in "all" lines')
 
 
 def test_what_is_not_text_is_refused() -> None:
