@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from causalrec.interactions._content import ROW_ARRAYS
+
 if TYPE_CHECKING:
     from causalrec.interactions._log import InteractionLog
 
@@ -93,7 +95,7 @@ def fingerprint(log: InteractionLog) -> str:
     )
     for name in ("user_ids", "item_ids", "slate_ids", "arm_ids", "provider_ids"):
         _add(digest, name, getattr(log, name))
-    for name in ARRAYS:
+    for name in (*ROW_ARRAYS, "provider"):
         _add(digest, name, getattr(log, name))
     for name in ("_users", "_items", "_events"):
         table = getattr(log, name)
@@ -104,21 +106,6 @@ def fingerprint(log: InteractionLog) -> str:
         for values in (cells.dense, cells.keys, cells.users, [str(cells.listed_are_eligible)]):
             _add(digest, "eligible", values)
     return digest.hexdigest()
-
-
-ARRAYS = (
-    "user_codes",
-    "item_codes",
-    "outcome",
-    "exposure",
-    "position",
-    "slate",
-    "arm",
-    "logging_propensity",
-    "randomized",
-    "provider",
-    "timestamp",
-)
 
 
 def _add(digest: Any, name: str, values: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -12,6 +12,7 @@ import pandas as pd
 from causalrec.errors import DataError
 from causalrec.interactions._cells import ObservedCells, cell_keys, collect_cells
 from causalrec.interactions._columns import WHAT_A_KIND_NEEDS, Columns, Kind, one_naming
+from causalrec.interactions._content import ROW_ARRAYS, Content
 from causalrec.interactions._describe import as_html, as_text, fingerprint
 from causalrec.interactions._eligible import Eligibility
 from causalrec.interactions._ids import codes_of_known
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
-class InteractionLog:
+class InteractionLog(Content):
     """Who was shown what and what came of it, normalised once: nothing checks it again.
 
     A log is one of four kinds. *ratings*: rows are the observed cells of the users x items grid,
@@ -112,34 +113,6 @@ class InteractionLog:
     [2.0, 5.0, 4.0]
     """
 
-    kind: Kind
-    columns: Columns
-    user_codes: NDArray[np.int32]
-    item_codes: NDArray[np.int32]
-    user_ids: pd.Index
-    item_ids: pd.Index
-    outcome: NDArray[np.float64] | None
-    exposure: NDArray[np.int8] | None
-    position: NDArray[np.int32] | None
-    slate: NDArray[np.int32] | None
-    slate_ids: pd.Index | None
-    arm: NDArray[np.int32] | None
-    arm_ids: pd.Index | None
-    logging_propensity: NDArray[np.float64] | None
-    randomized: NDArray[np.bool_] | None
-    provider: NDArray[np.int32] | None
-    provider_ids: pd.Index | None
-    timestamp: NDArray[np.datetime64] | None
-    outcome_range: tuple[float, float]
-    outcome_range_declared: bool
-    part: SplitPart | None
-    notes: tuple[str, ...]
-    n_set_aside: int
-    _users: pd.DataFrame
-    _items: pd.DataFrame
-    _events: pd.DataFrame
-    _eligible: Eligibility | None
-
     def __init__(
         self,
         events: Any,
@@ -186,37 +159,6 @@ class InteractionLog:
             outcome_range=outcome_range,
         )
         self._fill(content)
-
-    def _fill(self, content: dict[str, Any]) -> None:
-        for field in fields(self):
-            value = content[field.name]
-            if isinstance(value, np.ndarray):
-                value.setflags(write=False)
-            object.__setattr__(self, field.name, value)
-
-    def _derive(self, **changes: Any) -> Self:
-        derived = object.__new__(type(self))
-        content = {field.name: getattr(self, field.name) for field in fields(self)}
-        derived._fill(content | changes)
-        return derived
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return len(self.user_codes)
-
-    def __len__(self) -> int:
-        return self.n_rows
-
-    @property
-    def n_users(self) -> int:
-        """Number of users in the code space, with or without rows."""
-        return len(self.user_ids)
-
-    @property
-    def n_items(self) -> int:
-        """Number of items in the code space, with or without rows."""
-        return len(self.item_ids)
 
     @property
     def users(self) -> pd.DataFrame:
@@ -356,23 +298,6 @@ class InteractionLog:
         """
         return None if self._eligible is None else self._eligible.block(users)
 
-    @cached_property
-    def n_eligible(self) -> int:
-        """Eligible cells of the grid (ratings, positives), or rows (candidates, impressions)."""
-        if self.kind in {"candidates", "impressions"}:
-            return self.n_rows
-        return self.n_users * self.n_items if self._eligible is None else self._eligible.count
-
-    @cached_property
-    def n_cells(self) -> int:
-        """Number of different (user, item) cells among the rows."""
-        return len(np.unique(cell_keys(self.user_codes, self.item_codes, self.n_items)))
-
-    @property
-    def one_row_per_cell(self) -> bool:
-        """Whether no two rows fall in one cell."""
-        return self.n_cells == self.n_rows
-
     def observed_cells(self) -> ObservedCells:
         """Return the cells whose outcome is recorded, one entry a cell, sorted by (user, item).
 
@@ -461,17 +386,3 @@ class InteractionLog:
 
     def _repr_html_(self) -> str:
         return as_html(self)
-
-
-ROW_ARRAYS = (
-    "user_codes",
-    "item_codes",
-    "outcome",
-    "exposure",
-    "position",
-    "slate",
-    "arm",
-    "logging_propensity",
-    "randomized",
-    "timestamp",
-)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from causalrec.interactions._frames import EventTable
 
 OFFSET = r"\d[T ]?\d\d:?\d\d.*?(Z|UTC|[+-]\d\d(?::?\d\d)?)\s*$"
-UTC_NAMES = ("Z", "UTC", "+00", "+0000", "-00:00")
+UTC_NAMES = ("Z", "UTC", "-0000")
 
 
 def event_times(table: EventTable) -> NDArray[np.datetime64] | None:
@@ -48,8 +48,17 @@ def event_times(table: EventTable) -> NDArray[np.datetime64] | None:
 
 
 def _parsed(text: pd.Series, table: EventTable) -> pd.Series:
-    offset = text.str.extract(OFFSET, expand=False).fillna("none").replace(UTC_NAMES, "+00:00")
-    zones = offset.value_counts()
+    times = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+    unread = times.isna().to_numpy()
+    if unread.any():
+        way_out = (
+            "Write times as ISO 8601 (2026-08-31 13:45:00), or parse them before:"
+            " pd.to_datetime(column, format=...)."
+        )
+        raise table.bad("timestamp", "cannot be read as a time", unread, way_out)
+    offset = text.str.extract(OFFSET, expand=False).str.replace(":", "", regex=False)
+    offset = offset.replace(list(UTC_NAMES), "+0000").str.pad(5, "right", "0").fillna("none")
+    zones = offset.value_counts().sort_index().sort_values(ascending=False, kind="stable")
     if len(zones) > 1:
         other = (offset != zones.index[0]).to_numpy()
         raise table.bad(
@@ -60,12 +69,4 @@ def _parsed(text: pd.Series, table: EventTable) -> pd.Series:
             "Write all times in one zone: pd.to_datetime(column, utc=True) where every time has"
             " an offset; times without one must be given theirs first.",
         )
-    times = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
-    unread = times.isna().to_numpy()
-    if unread.any():
-        way_out = (
-            "Write times as ISO 8601 (2026-08-31 13:45:00), or parse them before:"
-            " pd.to_datetime(column, format=...)."
-        )
-        raise table.bad("timestamp", "cannot be read as a time", unread, way_out)
     return times
