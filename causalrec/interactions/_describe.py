@@ -125,4 +125,5 @@ def _add(digest: Any, name: str, values: Any) -> None:
         digest.update(np.ascontiguousarray(wide).tobytes())
         return
     digest.update(f"\x1e{name}\x1ftext{len(array)}\x1f".encode())
-    digest.update("\x1f".join(map(str, array.tolist())).encode("utf-8", "surrogatepass"))
+    words = ["\x00" if null else str(v) for v, null in zip(array, pd.isna(array), strict=True)]
+    digest.update("\x1f".join(words).encode("utf-8", "surrogatepass"))

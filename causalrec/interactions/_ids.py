@@ -61,13 +61,8 @@ def _series(values: Any) -> pd.Series:
         return values
     if isinstance(values, np.ndarray | pd.Index | pd.api.extensions.ExtensionArray):
         return pd.Series(values)
-    if hasattr(values, "__narwhals_series__") or type(values).__module__.startswith(
-        ("polars", "pyarrow")
-    ):
-        import narwhals as nw
-
-        found: pd.Series = nw.from_native(values, series_only=True).to_pandas()
-        return found
+    if hasattr(values, "to_pandas"):
+        return pd.Series(values.to_pandas())
     return pd.Series(_objects(list(values)), dtype=object).infer_objects()
 
 
@@ -174,19 +169,16 @@ def codes_of_known(ids: Any, known: pd.Index, what: str) -> NDArray[np.int32]:
     codes = known.get_indexer(wanted)
     unknown = codes < 0
     if unknown.any():
-        first = str(wanted[unknown][0])
-        types = ""
+        hint = near_miss(str(wanted[unknown][0]), known[:NEAR_MISS_POOL])
         if family_of(wanted) != family_of(known):
-            types = (
-                f" They are {family_of(wanted)}; the log's are {family_of(known)}: convert them."
-            )
+            hint = f" They are {family_of(wanted)}, the log's are {family_of(known)}: convert them."
         raise DataError.bad_rows(
             f"{what}s",
             f"holds {what} ids that the log does not have",
             count=int(unknown.sum()),
             total=len(wanted),
             rows=list(wanted[unknown]),
-            way_out=f"Pass ids of log.{what}_ids.{near_miss(first, known[:NEAR_MISS_POOL])}{types}",
+            way_out=f"Pass ids of log.{what}_ids.{hint}",
         )
     return np.asarray(codes, dtype=np.int32)
 
