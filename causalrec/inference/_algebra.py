@@ -137,7 +137,7 @@ def ratio(estimate: Estimate, first: str, second: str, label: str | None) -> Est
 def add(left: Estimate, right: Estimate | float, sign: float) -> Estimate:
     """Elementwise `left + sign * right`; one label is added to each of several."""
     if isinstance(right, int | float | np.number):
-        return replace(left, value=left.value + sign * float(right), scale="identity")
+        return left.shift(sign * float(right))
     influence, where = join_influences([left.influence, right.influence])
     q = max(len(left), len(right))
     if {len(left), len(right)} - {1, q}:

@@ -105,6 +105,8 @@ class Estimate:
         clusters: Mapping[str, IntArray],
         labels: Sequence[str] | None = None,
         *,
+        groups: IntArray | None = None,
+        n_groups: int | None = None,
         sampled: Sequence[str] | None = None,
         level: float = 0.95,
         population: str = "",
@@ -120,6 +122,12 @@ class Estimate:
         clusters : mapping from dimension to int codes (n,)
             For example {"user": codes, "item": codes}; codes start at 0.
         labels : sequence of str, optional
+        groups : int array (n,), optional
+            One label a group, in the order of `causalrec.scores.group_scores` (the groups of
+            the first column, then those of the next), in a fraction of its time and memory;
+            -1 is in no group.
+        n_groups : int, optional
+            Default: the largest code plus one.
         sampled : sequence of str, optional
             The dimensions drawn at random: default all of `clusters`. () means that these very
             rows are the population and only the logging or selection was random; the score must
@@ -139,7 +147,13 @@ class Estimate:
         Two dimensions: Cameron, Gelbach & Miller (2011), user + item - (user, item). More: by
         inclusion and exclusion.
         """
-        influence, value = _rows.row_influence(score, clusters, sampled, one_row_per_cell)
+        if groups is None:
+            influence, value = _rows.row_influence(score, clusters, sampled, one_row_per_cell)
+        else:
+            grouped = _rows.check_groups(groups, n_groups, len(score.numerator))
+            influence, value = _rows.grouped_influence(
+                score, clusters, sampled, one_row_per_cell, *grouped
+            )
         return cls.of_atoms(influence, value, labels, level, population, estimator)
 
     @classmethod
@@ -399,6 +413,10 @@ class Estimate:
         A ratio that is not positive keeps its value and standard error but has no interval.
         """
         return _algebra.ratio(self, first, second, label)
+
+    def shift(self, amount: ArrayLike) -> Estimate:
+        """Add a known number, or one a label (q,); nothing random is added."""
+        return replace(self, value=self.value + np.asarray(amount, np.float64), scale="identity")
 
     def relabel(self, labels: Sequence[str]) -> Estimate:
         """Return the same numbers under other labels."""

@@ -9,10 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from causalrec.errors import ResultError
-from causalrec.inference._clusters import combine_terms, subsets, sum_by
-from causalrec.inference._clusters import intersect as intersect_codes
+from causalrec.inference._clusters import combine_terms
 from causalrec.inference._sums import (
-    DenseSums,
     FloatArray,
     IntArray,
     SmallSums,
@@ -107,31 +105,6 @@ class Influence:
     frame: Frame
     parts: tuple[Influence, ...] = ()
 
-    @classmethod
-    def from_rows(
-        cls,
-        influence: FloatArray,
-        shares: Mapping[str, FloatArray],
-        codes: Mapping[str, IntArray],
-        sampled: tuple[str, ...],
-        *,
-        one_row_per_cell: bool,
-        values: FloatArray,
-        counts: IntArray,
-        sizes: FloatArray,
-    ) -> Influence:
-        """Sum an influence (n, K) by each subset of the dimensions sampled."""
-        terms: dict[tuple[str, ...], Sums] = {}
-        for subset in subsets(sampled):
-            if len(subset) == 1:
-                terms[subset] = SmallSums(sum_by(codes[subset[0]], influence))
-            else:
-                terms[subset] = _cell_sums([codes[d] for d in subset], influence, one_row_per_cell)
-        if not sampled:
-            terms[DESIGN] = DenseSums(influence)
-        frame = Frame("rows", {d: codes[d] for d in sampled}, len(influence))
-        return cls(sampled, terms, shares, values, counts, sizes, frame)
-
     @property
     def n_atoms(self) -> int:
         """Number of columns, K."""
@@ -191,15 +164,6 @@ class Influence:
         fourth = np.square(contribution).sum(axis=0)
         second = np.square(contribution.sum(axis=0))
         return divide(second, fourth)
-
-
-def _cell_sums(codes: Sequence[IntArray], influence: FloatArray, one_row_per_cell: bool) -> Sums:
-    if one_row_per_cell:
-        return DenseSums(influence)
-    joint, n_groups = intersect_codes(codes)
-    if n_groups == len(joint):
-        return DenseSums(influence)
-    return DenseSums(sum_by(joint, influence, n_groups))
 
 
 def join_influences(parts: Sequence[Influence]) -> tuple[Influence, list[IntArray]]:

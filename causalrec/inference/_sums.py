@@ -60,6 +60,8 @@ class DenseSums(Sums):
         return product
 
     def cross(self, other: Sums) -> FloatArray:
+        if isinstance(other, GroupedSums):
+            return other.cross(self).T
         if not isinstance(other, DenseSums):
             raise not_alike()
         product: FloatArray = self.values.T @ other.values
@@ -73,6 +75,41 @@ class SmallSums(DenseSums):
         mapped = self.values @ matrix
         product: FloatArray = mapped.T @ mapped
         return product
+
+
+class GroupedSums(Sums):
+    """Cells that each belong to one group: column (j, g) is `values[:, j]` where the group is g.
+
+    Parameters
+    ----------
+    values : float array (cells, q)
+    groups : int array (cells,)
+        The code n_groups is in no column.
+    n_groups : int
+        K = q x n_groups; the groups of column 0 come first.
+    """
+
+    def __init__(self, values: FloatArray, groups: IntArray, n_groups: int) -> None:
+        self.values, self.groups, self.n_groups = values, groups, n_groups
+
+    @cached_property
+    def gram(self) -> FloatArray:
+        return self.cross(self)
+
+    def cross(self, other: Sums) -> FloatArray:
+        if isinstance(other, DenseSums):
+            other = GroupedSums(other.values, np.zeros(len(other.values), np.int64), 1)
+        if not isinstance(other, GroupedSums):
+            raise not_alike()
+        q, r, width = self.values.shape[1], other.values.shape[1], other.n_groups + 1
+        joint = self.groups * np.int64(width) + other.groups
+        blocks = np.zeros((q, self.n_groups, r, other.n_groups))
+        for j in range(q):
+            for k in range(r):
+                product = self.values[:, j] * other.values[:, k]
+                summed = np.bincount(joint, product, minlength=(self.n_groups + 1) * width)
+                blocks[j, :, k, :] = summed.reshape(-1, width)[:-1, :-1]
+        return blocks.reshape(q * self.n_groups, r * other.n_groups)
 
 
 class GramSums(Sums):

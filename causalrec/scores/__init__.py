@@ -18,7 +18,7 @@ included): it is never read.
 | dr         | m + (O/p) (h - m) | 1           |
 """
 
-from causalrec.scores._effects import EffectEstimator, Target, effect_score
+from causalrec.scores._effects import EffectEstimator, Target, effect_derivatives, effect_score
 from causalrec.scores._losses import (
     absolute_error_imputation,
     loss_imputation_from_residuals,
@@ -27,6 +27,7 @@ from causalrec.scores._losses import (
 from causalrec.scores._means import (
     MeanEstimator,
     design_residual,
+    dr_derivatives,
     dr_score,
     ips_score,
     mean_score,
@@ -43,7 +44,9 @@ __all__ = [
     "Target",
     "absolute_error_imputation",
     "design_residual",
+    "dr_derivatives",
     "dr_score",
+    "effect_derivatives",
     "effect_score",
     "group_scores",
     "ips_score",

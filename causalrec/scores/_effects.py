@@ -133,6 +133,59 @@ def effect_score(
     return score if groups is None else group_scores(score, groups, n_groups)
 
 
+def effect_derivatives(
+    outcome: ArrayLike,
+    exposure: ArrayLike,
+    propensity: ArrayLike,
+    imputation_unexposed: ArrayLike,
+    imputation_exposed: ArrayLike,
+    *,
+    target: Target = "ate",
+    estimator: Literal["dr", "regression"] = "dr",
+    value: float | None = None,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the derivatives of `effect_score` for `causalrec.inference.stack_nuisances`.
+
+    Parameters
+    ----------
+    outcome, exposure, propensity, imputation_unexposed, imputation_exposed, target, estimator
+        As in `effect_score`.
+    value : float, optional
+        The estimate; needed by the overlap target, whose weights depend on p. Default: computed.
+
+    Returns
+    -------
+    by_propensity, by_unexposed, by_exposed : ndarrays (n, 1)
+        Derivatives of numerator - value x denominator by the logit of p, by g0 and by g1
+        (multiply the latter by g (1 - g) where g is a logistic model).
+    """
+    y, a, g0, g1 = (
+        as_columns(values, name)
+        for values, name in (
+            (outcome, "outcome"),
+            (exposure, "exposure"),
+            (imputation_unexposed, "imputation_unexposed"),
+            (imputation_exposed, "imputation_exposed"),
+        )
+    )
+    p = np.broadcast_to(np.asarray(propensity, dtype=np.float64).reshape(-1, 1), a.shape)
+    arms = _Arms.of(a, p, target)
+    if value is None:
+        arguments = (outcome, exposure, propensity, imputation_unexposed, imputation_exposed)
+        value = float(effect_score(*arguments, target=target, estimator=estimator).value[0])
+    by_tilt = p * (1.0 - p) * (1.0 - 2.0 * p) if target == "overlap" else np.zeros_like(p)
+    by_propensity = by_tilt * (g1 - g0 - value)
+    if estimator == "regression":
+        return by_propensity, -arms.target, arms.target
+    if target in ("ate", "atu"):
+        by_propensity = by_propensity - _over(a * (1.0 - p), p) * (y - g1)
+    if target in ("ate", "att"):
+        by_propensity = by_propensity - _over((1.0 - a) * p, 1.0 - p) * (y - g0)
+    if target == "overlap":
+        by_propensity = by_propensity - p * (1.0 - p) * (a * (y - g1) + (1.0 - a) * (y - g0))
+    return by_propensity, arms.unexposed - arms.target, arms.target - arms.exposed
+
+
 def _require_overlap(p: FloatArray, exposure: FloatArray, target: str) -> None:
     if target not in ("ate", "att", "atu", "overlap"):
         known = ("ate", "att", "atu", "overlap")

@@ -142,6 +142,33 @@ def needed(values: ArrayLike | None, name: str, estimator: str) -> ArrayLike:
     return values
 
 
+def dr_derivatives(
+    h: ArrayLike, observed: ArrayLike, propensity: ArrayLike, imputation: ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    """Return the derivatives of `dr_score` that `causalrec.inference.stack_nuisances` asks for.
+
+    Parameters
+    ----------
+    h, observed, propensity, imputation
+        As in `dr_score`.
+
+    Returns
+    -------
+    by_propensity : ndarray, shaped like `h`
+        By the logit of p: -(O / p) (1 - p) (h - m).
+    by_imputation : ndarray, shaped like `h`
+        By m: 1 - O / p. Multiply by dm / d(linear predictor) where that is not 1: m (1 - m) for
+        a logistic model of m.
+    """
+    values, seen, weight = _inputs(h, observed, propensity)
+    m = np.broadcast_to(as_columns(imputation, "imputation"), values.shape)
+    by_propensity = -(weight - seen) * (values - m)
+    by_imputation = np.broadcast_to(1.0 - weight, values.shape)
+    if np.ndim(h) == 1:
+        return by_propensity[:, 0], by_imputation[:, 0]
+    return by_propensity, by_imputation
+
+
 def design_residual(
     h: ArrayLike,
     observed: ArrayLike,
