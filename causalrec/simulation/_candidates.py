@@ -86,5 +86,11 @@ def add_gap(truth: dict[str, float], column: str, first: str, second: str) -> No
         truth[f"gap:{column}"] = truth[keys[0]] - truth[keys[1]]
 
 
+def average(draws: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Average the true quantities that every drawn world has."""
+    keys = [key for key in draws[0] if all(key in draw for draw in draws)]
+    return {key: float(np.mean([draw[key] for draw in draws])) for key in keys}
+
+
 def _cells(value: FloatArray) -> FloatArray:
     return np.asarray(value.sum(axis=0)) if value.ndim == 3 else value

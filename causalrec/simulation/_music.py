@@ -17,9 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import brentq
-from scipy.special import expit, logit, ndtr
+from scipy.special import expit, logit
 
 from causalrec.errors import StudyError
+from causalrec.simulation._ordinal import (
+    ordinal_mean,
+    ordinal_rating,
+    ordinal_variance,
+    selection_over_ratings,
+)
 from causalrec.simulation._sides import (
     HALF_WIDTH,
     BoolArray,
@@ -29,9 +35,9 @@ from causalrec.simulation._sides import (
     draw_uniform,
     drawn_side,
     level_axis,
-    ordinal_mean,
     population_side,
     ratio_by_group,
+    split_uniform_axis,
     uniform_axis,
 )
 from causalrec.simulation._world import RatingPotential, World
@@ -50,7 +56,6 @@ GROUPS = {
     "label_group": LABEL_GROUPS,
 }
 MAINSTREAM_SHIFT, MAINSTREAM_SCALE = np.array([-0.5, 0.5]), 0.8
-CUTS = np.array([1.5, 2.5, 3.5, 4.5])
 NOISE, USER_DEVIATION, ITEM_DEVIATION, TASTE_DEVIATION, RANK = 0.8, 0.35, 0.35, 0.6, 3
 
 RATING_TASTE = np.array([[0.4, 0.0, -0.4], [0.0, 0.2, 0.0], [-0.3, 0.1, 0.4]])
@@ -178,19 +183,9 @@ def _item_population(settings: _Settings) -> Side:
 
 
 def _mainstream_axis(settings: _Settings) -> tuple[FloatArray, FloatArray]:
-    # The support rule cuts at a threshold, which smooth quadrature does not see: the axis is
-    # split there (once for each label group, whose mainstream is shifted).
     if not settings.unsupported:
         return uniform_axis()
-    cuts = (_never_shown_below(settings) - MAINSTREAM_SHIFT) / MAINSTREAM_SCALE
-    edges = np.unique(np.clip([-HALF_WIDTH, *cuts, HALF_WIDTH], -HALF_WIDTH, HALF_WIDTH))
-    nodes, weights = uniform_axis()
-    width = np.diff(edges) / (2 * HALF_WIDTH)
-    middle = (edges[1:] + edges[:-1]) / 2
-    return (
-        (middle[:, None] + width[:, None] * nodes).ravel(),
-        (width[:, None] * weights).ravel(),
-    )
+    return split_uniform_axis((_never_shown_below(settings) - MAINSTREAM_SHIFT) / MAINSTREAM_SCALE)
 
 
 def _never_shown_below(settings: _Settings) -> float:
@@ -233,7 +228,7 @@ def _expected_rating(users: Side, items: Side, settings: _Settings) -> FloatArra
     latent = _latent_rating(users, items)
     if not settings.ordinal:
         return latent
-    return ordinal_mean(latent, np.sqrt(NOISE**2 + _left_to_integrate(users, items)), CUTS)
+    return ordinal_mean(latent, np.sqrt(NOISE**2 + _left_to_integrate(users, items)))
 
 
 def _selection_logit(users: Side, items: Side, settings: _Settings) -> FloatArray:
@@ -283,47 +278,28 @@ def _potential(
     users: Side, items: Side, settings: _Settings, rng: np.random.Generator
 ) -> RatingPotential:
     latent = _latent_rating(users, items)
-    drawn = latent + NOISE * rng.standard_normal(latent.shape)
-    supported = _supported(users, items, settings)
+    rating = latent + NOISE * rng.standard_normal(latent.shape)
+    mean, variance = latent, np.full(latent.shape, NOISE**2)
     if settings.ordinal:
-        above = [ndtr((latent - cut) / NOISE) for cut in CUTS]
-        mean = 1.0 + sum(above)
-        # E[R²] = 1 + sum of (2 r + 1) P(R > r), r = 1..4.
-        square = 1.0 + sum((2 * r + 3) * share for r, share in enumerate(above))
-        variance = square - mean**2
-        rating = 1.0 + (drawn[..., None] > CUTS).sum(axis=-1)
-    else:
-        mean, variance, rating = latent, np.full(latent.shape, NOISE**2), drawn
-    value = _selection_logit(users, items, settings)
-    propensity = expit(value)
+        rating = ordinal_rating(rating)
+        mean, variance = ordinal_mean(latent, NOISE), ordinal_variance(latent, NOISE)
+    propensity = expit(_selection_logit(users, items, settings))
     if settings.selection_on_rating:
-        propensity = _averaged_over_rating(value, latent, settings)
+        propensity = selection_over_ratings(
+            _selection_logit(users, items, settings),
+            settings.selection_on_rating,
+            latent,
+            NOISE,
+            ordinal=settings.ordinal,
+        )
+    supported = _supported(users, items, settings)
     return RatingPotential(
         propensity=propensity * supported,
         supported=supported,
-        expected_rating=np.asarray(mean),
-        rating_variance=np.asarray(variance),
-        rating=np.asarray(rating, dtype=np.float64),
+        expected_rating=mean,
+        rating_variance=variance,
+        rating=rating,
     )
-
-
-def _averaged_over_rating(value: FloatArray, latent: FloatArray, settings: _Settings) -> FloatArray:
-    strength = settings.selection_on_rating
-    if not settings.ordinal:
-        nodes, weights = np.polynomial.hermite_e.hermegauss(24)
-        noise = latent - 3.0
-        terms = (
-            w * expit(value + strength * (noise + NOISE * z))
-            for z, w in zip(nodes, weights, strict=True)
-        )
-        return np.asarray(sum(terms)) / float(weights.sum())
-    above = [np.ones_like(latent), *(ndtr((latent - cut) / NOISE) for cut in CUTS)]
-    above.append(np.zeros_like(latent))
-    total = np.zeros_like(latent)
-    for rating in range(1, 6):
-        share = above[rating - 1] - above[rating]
-        total += share * expit(value + strength * (rating - 3.0))
-    return total
 
 
 def _events(

@@ -19,6 +19,7 @@ from causalrec.errors import StudyError
 from causalrec.simulation._candidates import (
     Arms,
     add_gap,
+    average,
     draw_candidates,
     effect_truth,
     row_weight,
@@ -36,6 +37,7 @@ from causalrec.simulation._sides import (
     level_axis,
     normal_axis,
     population_side,
+    split_uniform_axis,
     uniform_axis,
 )
 from causalrec.simulation._world import ExposurePotential, World
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 GENDERS, GENDER_SHARES = ("f", "m"), (0.5, 0.5)
 CATEGORIES, CATEGORY_SHARES = ("books", "games", "garden"), (0.4, 0.35, 0.25)
 GROUPS = {"gender": GENDERS, "category": CATEGORIES}
-LOGISTIC_DEVIATION = np.array([0.4, 0.4])  # of user and of item: baseline, effect
+LOGISTIC_DEVIATION = np.array([0.4, 0.5])  # of user and of item: baseline, effect
 LINEAR_DEVIATION = np.array([0.02, 0.045])
 AVERAGE_WORLDS, AVERAGE_USERS = 400, 50
 AVERAGE_SEED = 20_240_229
@@ -166,10 +168,7 @@ def _activity(gender: IntArray, own: FloatArray) -> FloatArray:
 
 
 def _user_population(settings: _Settings) -> Side:
-    # The rule of `unsupported` turns on the sign of age: two half-range rules see it exactly.
-    nodes, weights = uniform_axis()
-    halves = np.concatenate([(nodes - HALF_WIDTH) / 2, (nodes + HALF_WIDTH) / 2])
-    age = (halves, np.tile(weights / 2, 2)) if settings.unsupported else (nodes, weights)
+    age = split_uniform_axis([0.0] if settings.unsupported else [])
     axes = {"gender": level_axis(GENDER_SHARES), "age": age, "activity": uniform_axis()}
     side = population_side(axes, np.square(LOGISTIC_DEVIATION))
     activity = _activity(side.code("gender"), side.number("activity"))
@@ -178,17 +177,7 @@ def _user_population(settings: _Settings) -> Side:
 
 
 def _item_population(settings: _Settings) -> Side:
-    nodes, weights = uniform_axis()
-    price = nodes, weights
-    if settings.unsupported:
-        cut = _price_limit(settings)
-        low = (nodes + HALF_WIDTH) / (2 * HALF_WIDTH) * (cut + HALF_WIDTH) - HALF_WIDTH
-        high = (nodes + HALF_WIDTH) / (2 * HALF_WIDTH) * (HALF_WIDTH - cut) + cut
-        share = (cut + HALF_WIDTH) / (2 * HALF_WIDTH)
-        price = (
-            np.concatenate([low, high]),
-            np.concatenate([weights * share, weights * (1 - share)]),
-        )
+    price = split_uniform_axis([_price_limit(settings)])
     axes = {"category": level_axis(CATEGORY_SHARES), "price": price, "quality": uniform_axis()}
     return population_side(axes, np.square(LOGISTIC_DEVIATION))
 
@@ -320,8 +309,7 @@ def _average_truth(settings: _Settings, items: Side | None, n_items: int) -> dic
         users = _draw_users(rng, AVERAGE_USERS, settings)
         drawn_items = _draw_items(rng, n_items, settings) if items is None else items
         draws.append(_draw_cells(rng, users, drawn_items, settings).truth)
-    keys = sorted(set.intersection(*(set(draw) for draw in draws)))
-    return {key: float(np.mean([draw[key] for draw in draws])) for key in keys}
+    return average(draws)
 
 
 def _users_table(users: Side, user_ids: npt.NDArray[np.int64]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, ndtr
+from scipy.special import expit
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -116,6 +116,22 @@ def uniform_axis(n_nodes: int = 7) -> tuple[FloatArray, FloatArray]:
     return HALF_WIDTH * nodes, weights / 2.0
 
 
+def split_uniform_axis(
+    cuts: Sequence[float] | FloatArray, n_nodes: int = 7
+) -> tuple[FloatArray, FloatArray]:
+    """Return a rule for the uniform distribution on ±√3 that sees thresholds exactly.
+
+    A support rule jumps at a threshold, which one smooth rule would miss: each piece between two
+    cuts gets its own. Cuts outside ±√3 are ignored.
+    """
+    edges = np.unique(np.clip([-HALF_WIDTH, *cuts, HALF_WIDTH], -HALF_WIDTH, HALF_WIDTH))
+    nodes, weights = uniform_axis(n_nodes)
+    share = np.diff(edges) / (2 * HALF_WIDTH)
+    middle = (edges[1:] + edges[:-1]) / 2
+    pieces = middle[:, None] + share[:, None] * nodes
+    return pieces.ravel(), np.asarray((share[:, None] * weights).ravel())
+
+
 def normal_axis(n_nodes: int = 15) -> tuple[FloatArray, FloatArray]:
     """Return the Gauss-Hermite rule for the standard normal distribution."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(n_nodes)
@@ -143,8 +159,8 @@ def expit_normal(mean: FloatArray, variance: FloatArray) -> FloatArray:
 
     Examples
     --------
-    >>> float(expit_normal(np.array([0.0]), np.array([1.0]))[0])
-    0.5
+    >>> round(float(expit_normal(np.array([1.0]), np.array([4.0]))[0]), 4)
+    0.6477
     """
     if not variance.any():
         return np.asarray(expit(mean), dtype=np.float64)
@@ -153,14 +169,6 @@ def expit_normal(mean: FloatArray, variance: FloatArray) -> FloatArray:
     total = np.zeros(np.broadcast_shapes(mean.shape, variance.shape))
     for node, weight in zip(nodes, weights, strict=True):
         total += weight * expit(mean + deviation * node)
-    return total
-
-
-def ordinal_mean(latent: FloatArray, deviation: FloatArray, cuts: FloatArray) -> FloatArray:
-    """Return the mean of 1 + #{cuts below latent + deviation Z}: an ordered-probit rating."""
-    total = np.ones(np.broadcast_shapes(latent.shape, deviation.shape))
-    for cut in cuts:
-        total += ndtr((latent - cut) / deviation)
     return total
 
 
