@@ -121,25 +121,26 @@ def test_rates_multiply_when_parts_are_split() -> None:
     assert of_users.part.rate == train.part.rate
 
 
-# 2,000 splits of 4,000 cells observed with probability .4: the standard error of each share below
-# is at most sqrt(.25 / 8e6) = .00018 (all cells), .00022 (the cells outside); five are .0011.
+# 150 logs of 80 x 50 cells: the standard error of a share over the 600,000 cells is .0004, over the
+# cells outside the training part (432,000) .0006; five of the larger are .003.
 def test_probabilities_of_the_parts_are_what_they_say() -> None:
     rng = np.random.default_rng(0)
-    p, size, n_cells, n_splits = 0.4, 0.3, 4_000, 2_000
-    in_test = in_outside = 0
-    for _ in range(n_splits):
-        observed = rng.random(n_cells) < p
-        n_test = round(size * observed.sum())
-        in_test += n_test
-        in_outside += n_cells - (observed.sum() - n_test)
-    events = pd.DataFrame({"user_id": range(10), "item_id": 0, "rating": range(10)})
-    part = InteractionLog(events).split(test_size=size)[1].part
+    p, size, n_logs = 0.4, 0.3, 150
+    in_test = outside = 0
+    for seed in range(n_logs):
+        users, items = np.nonzero(rng.random((80, 50)) < p)
+        frame = pd.DataFrame({"user_id": users, "item_id": items, "rating": np.arange(len(users))})
+        train, test = InteractionLog(frame).split(test_size=size, random_state=seed)
+        in_test += test.n_cells
+        outside += 80 * 50 - train.n_cells
+    part = test.part
     assert part is not None
-    assert part.rate == 0.3
-    assert in_test / (n_cells * n_splits) == pytest.approx(part.probability(p), abs=0.0011)
-    outside = part.probability(np.array([p]), outside_other=True)[0]
-    assert outside == pytest.approx(0.3 * 0.4 / (1 - 0.7 * 0.4))
-    assert in_test / in_outside == pytest.approx(outside, abs=0.0011)
+    assert part.rate == pytest.approx(size, abs=1e-3)
+    assert part.probability(p) == part.rate * p
+    assert in_test / (80 * 50 * n_logs) == pytest.approx(part.probability(p), abs=0.003)
+    over_outside = part.probability(np.array([p]), outside_other=True)[0]
+    assert over_outside == pytest.approx(0.3 * 0.4 / (1 - 0.7 * 0.4), abs=1e-3)
+    assert in_test / outside == pytest.approx(over_outside, abs=0.003)
 
 
 def test_refusals() -> None:
