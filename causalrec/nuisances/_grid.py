@@ -168,10 +168,10 @@ class Grid:
         never = self.never.block(users, items)
         inside = np.ones((len(users), len(items)), dtype=bool) if never is None else ~never
         if not self.everything:
-            for line, user in zip(inside, users, strict=True):
+            for at, user in enumerate(users):
                 allowed = self.log.eligible_block(slice(int(user), int(user) + 1))
                 if allowed is not None:
-                    line &= allowed[0, items]
+                    inside[at] &= allowed[0, items]
         return inside
 
 

@@ -174,18 +174,20 @@ def excess_variance(observed: Floats, mean: Floats, spread: Floats) -> float:
 
     Counts vary around their means by `spread` if nothing but the features acts, and by
     spread + variance x spread^2 if each has an effect of its own (the method of moments of
-    DerSimonian & Laird 1986, equation 8, with first-order effects).
+    DerSimonian & Laird 1986, equation 8, with first-order effects). An excess of less than two
+    standard errors is taken for chance.
 
     Examples
     --------
     >>> count = np.array([8.0, 12.0, 9.0, 11.0])
     >>> excess_variance(count, np.full(4, 10.0), np.full(4, 9.0))
     0.0
-    >>> round(excess_variance(3 * count - 20, np.full(4, 10.0), np.full(4, 9.0)), 3)
-    0.167
+    >>> round(excess_variance(4 * count - 30, np.full(4, 10.0), np.full(4, 9.0)), 3)
+    0.383
     """
     excess = float(((observed - mean) ** 2).sum() - spread.sum())
-    return max(0.0, excess / float((spread**2).sum()))
+    squares = float((spread**2).sum())
+    return excess / squares if excess > 2.0 * (2.0 * squares) ** 0.5 else 0.0
 
 
 def blocks(n_users: int, n_items: int) -> list[slice]:
@@ -275,17 +277,32 @@ class Preconditioner:
 
     @classmethod
     def of(cls, problem: GridProblem) -> Preconditioner:
-        """Build it for a problem."""
+        """Build it for a whole-grid logit."""
         nu, ni = problem.observed_by_user, problem.observed_by_item
-        Hx = problem.X.T @ (nu[:, None] * problem.X)
-        Hz = problem.Z.T @ (ni[:, None] * problem.Z) / nu.sum()
         user = nu + (problem.user_penalty or 0.0) * problem.user_count
         item = ni + (problem.item_penalty or 0.0) * problem.item_count
-        size = problem.penalty.size
-        head, factor = np.outer(np.diag(Hx), np.diag(Hz)).ravel() + problem.penalty.ravel(), None
-        if size <= LARGEST_FACTOR:
+        return cls.build(problem.X, problem.Z, nu, ni, problem.penalty, user, item)
+
+    @classmethod
+    def build(
+        cls,
+        X: Floats,
+        Z: Floats,
+        by_user: Floats,
+        by_item: Floats,
+        penalty: Floats,
+        user: Floats,
+        item: Floats,
+    ) -> Preconditioner:
+        """Build it from weights that factor by user and item, and the effects' diagonals."""
+        Hx = X.T @ (by_user[:, None] * X)
+        Hz = Z.T @ (by_item[:, None] * Z) / by_user.sum()
+        head, factor = np.outer(np.diag(Hx), np.diag(Hz)).ravel(), None
+        ridge = np.minimum(penalty.ravel(), 1e6 * head.max())
+        head = head + ridge
+        if len(head) <= LARGEST_FACTOR:
             hessian = np.kron(Hx, Hz)
-            hessian[np.diag_indices(size)] += problem.penalty.ravel() + 1e-8 * head.max()
+            hessian[np.diag_indices(len(head))] += ridge + 1e-10 * head.max()
             factor = np.linalg.cholesky(hessian)
         return cls(factor, np.sqrt(np.maximum(np.concatenate([head, user, item]), 1e-8)))
 

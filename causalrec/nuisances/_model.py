@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +15,7 @@ from causalrec.nuisances._clipping import Clipping, clip_cells, clip_rows
 from causalrec.nuisances._features import Covariates, choose_covariates
 from causalrec.nuisances._fit import fit_backend
 from causalrec.nuisances._options import FitOptions
+from causalrec.nuisances._parameters import Parameters
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
@@ -28,7 +28,7 @@ Method = Literal["logistic", "popularity", "independence"]
 Bools = NDArray[np.bool_]
 
 
-class PropensityModel(Propensity):
+class PropensityModel(Parameters, Propensity):
     """P(observed | covariates) of every cell of the grid, or P(exposed | covariates) of rows.
 
     On a *ratings* log the logistic method maximises the Bernoulli likelihood over all eligible
@@ -135,22 +135,6 @@ class PropensityModel(Propensity):
         self.random_state = random_state
         self.tolerance = tolerance
         self.max_iterations = max_iterations
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's parameters (scikit-learn's convention)."""
-        names = list(inspect.signature(type(self).__init__).parameters)[1:]
-        return {name: getattr(self, name) for name in names}
-
-    def set_params(self, **parameters: Any) -> PropensityModel:
-        """Set parameters of the constructor and return self."""
-        known = self.get_params()
-        for name, value in parameters.items():
-            if name not in known:
-                raise StudyError(
-                    f"PropensityModel has no parameter {name!r}; it has {list(known)}."
-                )
-            setattr(self, name, value)
-        return self
 
     def fit(
         self,
