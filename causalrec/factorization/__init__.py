@@ -1,0 +1,1 @@
+"""Matrix factorisation trained on scores of a biased log."""
