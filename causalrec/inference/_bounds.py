@@ -112,7 +112,7 @@ class Bounds:
 
 
 def _widened(bound: Estimate, level: float) -> tuple[FloatArray, FloatArray]:
-    """Return standard errors, and the same times the ratio of the t to the normal critical value."""
+    """Return standard errors, plain and times the ratio of t to normal critical values."""
     interval = bound.interval(level)
     half = (interval[:, 1] - interval[:, 0]) / 2.0
     return bound.standard_error, half / stats.norm.ppf((1.0 + level) / 2.0)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from causalrec.errors import DataError, ResultError, near_miss
-from causalrec.inference import _algebra, _intervals, _multiplicity, _rows, _tests
+from causalrec.inference import _algebra, _intervals, _multiplicity, _rows, _significance
 from causalrec.inference._grid import grid_influence
 from causalrec.inference._influence import FEWEST_CLUSTERS, Influence
 from causalrec.inference._sums import FloatArray, IntArray
@@ -320,8 +320,7 @@ class Estimate:
     @cached_property
     def small_sample(self) -> tuple[FloatArray, FloatArray]:
         """Degrees of freedom of the t interval and its inflation for few clusters, each (q,)."""
-        one_way = {d: self.influence.one_way(d, self.matrix) for d in self.sampled}
-        return _intervals.small_sample(one_way, self.effective_clusters, len(self))
+        return _intervals.small_sample(self.effective_clusters, len(self))
 
     @property
     def degrees_of_freedom(self) -> FloatArray:
@@ -342,7 +341,7 @@ class Estimate:
         kind : {"pointwise", "simultaneous"}
             "simultaneous" is the sup-t band over all labels.
         """
-        return _tests.interval(self, self.level if level is None else level, kind)
+        return _significance.interval(self, self.level if level is None else level, kind)
 
     def simultaneous_interval(self, level: float | None = None) -> FloatArray:
         """Sup-t intervals (q, 2): all labels are covered at once with the stated confidence."""
@@ -353,7 +352,7 @@ class Estimate:
 
         With under five clusters of a dimension: a permutation p (see `_permutation`).
         """
-        return _tests.p_value(self, null)
+        return _significance.p_value(self, null)
 
     def correct_for_multiplicity(
         self, method: Literal["holm", "bh"] = "holm", null: float | None = None

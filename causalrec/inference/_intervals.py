@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy import stats
 
@@ -21,23 +23,25 @@ def check_level(level: float) -> float:
 
 
 def small_sample(
-    one_way: dict[str, FloatArray], effective: dict[str, FloatArray], n_labels: int
+    effective: Mapping[str, FloatArray], n_labels: int
 ) -> tuple[FloatArray, FloatArray]:
     """Return the degrees of freedom and the inflation of the standard error, each (q,).
 
-    One dimension of G effective clusters has G - 1 degrees of freedom, and its plain variance is
-    (G - 1) / G times too small. Several dimensions combine as Welch and Satterthwaite combine
-    variances: by the one-way variance that each contributes. With one dimension of equal
-    clusters, critical value x inflation x standard error is Student's interval exactly.
+    The dimension with the fewest effective clusters decides, G of them: G - 1 degrees of freedom,
+    and a standard error sqrt(G / (G - 1)) larger, because residuals about an estimated mean are
+    too small. With one dimension of equal clusters this is Student's interval exactly. In the
+    studies of tests/inference the minimum covers 93-97 %, a Satterthwaite average over
+    dimensions 90-95 %.
+
+    Parameters
+    ----------
+    effective : mapping from dimension to effective clusters (q,)
+    n_labels : int
     """
-    if not one_way:
+    if not effective:
         return np.full(n_labels, np.inf), np.ones(n_labels)
-    variance = np.stack(list(one_way.values()))
-    clusters = np.maximum(np.stack([effective[name] for name in one_way]), 2.0)
-    variance[:, variance.sum(axis=0) <= 0.0] = 1.0
-    freedom = variance.sum(axis=0) ** 2 / (variance**2 / (clusters - 1.0)).sum(axis=0)
-    inflation = (variance * clusters / (clusters - 1.0)).sum(axis=0) / variance.sum(axis=0)
-    return freedom, np.sqrt(inflation)
+    fewest = np.maximum(np.min(list(effective.values()), axis=0), 2.0)
+    return fewest - 1.0, np.sqrt(fewest / (fewest - 1.0))
 
 
 def t_critical(level: float, freedom: FloatArray) -> FloatArray:

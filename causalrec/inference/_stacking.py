@@ -49,7 +49,9 @@ class FittedNuisance:
     def information(self) -> FloatArray:
         """Negative derivative of the estimating equations, (d, d)."""
         weighted = self.design * self.curvature[:, None]
-        return np.asarray(weighted.T @ self.design + np.diag(self.penalty))
+        total: FloatArray = weighted.T @ self.design
+        total += np.diag(self.penalty)
+        return total
 
     def correction(self, derivative: FloatArray) -> FloatArray:
         """Rows (n, q) to add to a numerator whose derivative by the linear predictor is given."""
