@@ -12,6 +12,7 @@ It happens in the result object, before any renderer sees it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from causalrec.results._margins import Cell, Equation, determined, equations_between
@@ -188,7 +189,7 @@ def _next_to_hide(
     exposed = determined(equations, hidden)
     for equation in equations:
         inside = equation.members & hidden
-        small_sum = sum(counts.get(cell, 0) for cell in inside) < min_cell
+        small_sum = _together(counts, equation, hidden) < min_cell
         # A hidden total is protected by its parts only if one of them is hidden with it; parts
         # that add up to less than min_cell are one small group more.
         if not inside or not (exposed & inside or (small_sum and equation.total not in inside)):
@@ -200,6 +201,16 @@ def _next_to_hide(
         if shown:
             return min(shown, key=lambda cell: (counts.get(cell, 0), sorted(cell)))
     return None
+
+
+def _together(counts: Mapping[Cell, int], equation: Equation, hidden: set[Cell]) -> float:
+    """Return the subjects of the hidden parts together, as far as anybody could know."""
+    parts = [cell for cell in equation.parts if cell in hidden]
+    if all(cell in counts for cell in parts):
+        return sum(counts[cell] for cell in parts)
+    # Some were hidden before, without their counts: what is left of the total is all there is.
+    shown = sum(counts.get(cell, 0) for cell in equation.parts if cell not in hidden)
+    return counts[equation.total] - shown if equation.total in counts else math.inf
 
 
 def _hide_derived(
@@ -236,5 +247,5 @@ def _blank(row: Row, min_cell: int) -> Row:
         level=row.level,
         derived_from=row.derived_from,
         status=SUPPRESSED,
-        note=f"hidden: fewer than {min_cell} {row.unit}, or it would give away such a group",
+        note=f"hidden: fewer than {min_cell} {row.unit}, or it would give such a group away",
     )
