@@ -1,1 +1,16 @@
 """Metrics and their unbiased estimators, policy value, comparison with a randomised slice."""
+
+from causalrec.evaluation._bounds import bounds
+from causalrec.evaluation._compare import compare_with_randomized
+from causalrec.evaluation._mean import MeanResult, estimate_mean
+from causalrec.evaluation._policy import policy_value
+from causalrec.evaluation._recommenders import Recommender
+
+__all__ = [
+    "MeanResult",
+    "Recommender",
+    "bounds",
+    "compare_with_randomized",
+    "estimate_mean",
+    "policy_value",
+]

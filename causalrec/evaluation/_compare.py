@@ -1,0 +1,383 @@
+"""Does an answer from a biased log agree with a randomised slice, and what if it does not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from causalrec.errors import DataError, StudyError
+from causalrec.evaluation._engine import Sums, key
+from causalrec.evaluation._mean_rows import interval_method
+from causalrec.evaluation._plan import Plan
+from causalrec.evaluation._sensitivity import explaining_lambda
+from causalrec.evaluation._terms import Term
+from causalrec.inference import Estimate
+from causalrec.results import (
+    Assumption,
+    Result,
+    Row,
+    Table,
+    format_cell,
+    provenance,
+    rows_from_estimate,
+)
+from causalrec.scores import Score
+
+if TYPE_CHECKING:
+    from causalrec.interactions import InteractionLog
+
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What one comparison says.
+
+    Attributes
+    ----------
+    estimate : Estimate
+        The difference, one label.
+    lower, upper : float
+    equivalence_p : float
+        Two one-sided tests (Schuirmann 1987): the larger p of "at most -margin" and "at least
+        margin".
+    detectable : float
+        Smallest true difference that this comparison would find with probability .8.
+    """
+
+    estimate: Estimate
+    lower: float
+    upper: float
+    equivalence_p: float
+    detectable: float
+
+    @property
+    def differ(self) -> bool:
+        """Whether the interval excludes zero."""
+        return self.lower > 0.0 or self.upper < 0.0
+
+
+def agreement(difference: Estimate, margin: float, level: float) -> Agreement:
+    """Judge a difference: its interval, equivalence within a margin, what it could detect."""
+    from scipy import stats
+
+    lower, upper = difference.interval(level)[0]
+    value = float(difference)
+    error = float(difference.standard_error[0])
+    freedom = float(difference.degrees_of_freedom[0])
+    below = _one_sided(difference, margin, value < margin)
+    above = _one_sided(difference, -margin, value > -margin)
+    critical = stats.t.ppf(0.5 + level / 2, freedom) + stats.t.ppf(POWER, freedom)
+    return Agreement(
+        difference, float(lower), float(upper), max(below, above), float(critical * error)
+    )
+
+
+def _one_sided(difference: Estimate, null: float, towards: bool) -> float:
+    half = float(difference.p_value(null)[0]) / 2.0
+    return half if towards else 1.0 - half
+
+
+def compare_with_randomized(
+    result: Result | Estimate,
+    log: InteractionLog,
+    *,
+    margin: float = 0.05,
+    level: float | None = None,
+) -> Result:
+    """Compare an answer from a biased log with the plain one from a randomised slice.
+
+    Parameters
+    ----------
+    result : Result of `estimate_mean` or `evaluate`, or Estimate of one label
+        The result is run again with the slice beside it, so that the difference knows that both
+        speak of the same users and items; it needs the numbers and models that it holds (a
+        reloaded result has none). A bare Estimate is taken as independent of the slice.
+    log : InteractionLog
+        A log with `randomized` rows: they are the slice. Its ids may be in another order, but
+        must be known to the log of the result.
+    margin : float
+        Differences within it count as agreement (in the units of the answer).
+    level : float, optional
+        Level of the interval; default that of the result.
+
+    Returns
+    -------
+    Result
+        Of kind "comparison": for each number its difference to the slice with interval, a test of
+        equivalence, the smallest difference that would have been found, and the Lambda of the
+        marginal sensitivity model at which the bounds reach the slice's value.
+
+    Raises
+    ------
+    DataError
+        If the log has no randomised rows.
+    ResultError
+        If the result was reloaded from a file.
+
+    Examples
+    --------
+    >>> import causalrec as cr
+    >>> world = cr.simulate("music", n_users=300, n_items=60, density=0.2, n_randomized=1500)
+    >>> p = cr.KnownPropensity(world.potential.propensity)
+    >>> mean = cr.estimate_mean(world.log.selected_part(), p, estimator="snips")
+    >>> compare_with_randomized(mean, world.log).rows[0].label
+    'mean: snips - randomised'
+    """
+    slice_log = randomized_slice(log)
+    if not (math.isfinite(margin) and margin > 0):
+        raise StudyError(f"margin={margin!r} must be positive: what difference would not matter?")
+    if isinstance(result, Estimate):
+        return _of_estimate(result, slice_log, margin, level)
+    plan: Plan | None = result.internal("plan")
+    if plan is None:
+        raise StudyError(
+            "This result comes from the randomised slice itself: there is nothing to compare."
+        )
+    return compare_plan(plan, slice_log, margin=margin, level=level)
+
+
+def randomized_slice(log: InteractionLog) -> InteractionLog:
+    """Return the randomised rows of a log, or say how to mark them."""
+    if log.randomized is None or not log.randomized.any():
+        raise DataError(
+            "The log has no randomised rows to compare with. Name the boolean column that marks"
+            " them, InteractionLog(..., randomized='is_random'), or pass randomized=True for a log"
+            " that is all of it uniform."
+        )
+    slice_log = log if log.randomized.all() else log.randomized_part()
+    slice_log.require("ratings", purpose="a comparison over cells")
+    return slice_log
+
+
+def compare_plan(
+    plan: Plan, slice_log: InteractionLog, *, margin: float, level: float | None = None
+) -> Result:
+    """Run a plan again with a slice beside it, and judge each of its numbers."""
+    plan.source.log.require("ratings", purpose="a comparison over cells")
+    if level is not None:
+        plan = replace(plan, level=level)
+    head = plan.estimators[0]
+    kept = (head,) if head == "naive" else (head, "naive")
+    plan = replace(plan, groups=plan.groups[:1]).beside(slice_log, kept)
+    sums = plan.run()
+    rows: list[Row] = []
+    lines = []
+    sentences = []
+    for term in plan.terms:
+        found, judged = _rows_of(plan, sums, term, margin)
+        rows += found
+        lam = explaining_lambda(plan, term, float(sums.estimate[key(term, "randomized")]))
+        lines.append(_line(term, judged, lam))
+        sentences.append(_sentence(term, head, sums, judged, margin, lam))
+    return Result(
+        kind="comparison",
+        title="Comparison with the randomised slice",
+        question="Does the answer from the biased log agree with what was drawn at random?",
+        answer=" ".join(sentences),
+        rows=tuple(rows),
+        tables=(_table(lines, margin),),
+        assumptions=(_uniform(), _held_fixed(plan)),
+        notes=(
+            f"The slice has {len(slice_log.observed_cells()):,} cells, of which"
+            f" {sums.weights['randomized', ''].n:,} are in the population compared.",
+        ),
+        provenance=provenance(
+            {"log": plan.source.log, "slice": slice_log}, None, {"margin": margin}
+        ),
+    ).with_internals(estimate=sums.estimate)
+
+
+def _rows_of(plan: Plan, sums: Sums, term: Term, margin: float) -> tuple[list[Row], Agreement]:
+    """Return difference, slice, answer and naive difference of one term."""
+    name = (
+        term.metric if not term.model or term.model == "model" else f"{term.model}: {term.metric}"
+    )
+    head = plan.estimators[0]
+    estimate = sums.estimate
+    rows: list[Row] = []
+    differences = []
+    for estimator in plan.estimators[:-1]:
+        label = f"{name}: {estimator} - randomised"
+        gap = estimate.difference(key(term, estimator), key(term, "randomized"), label)
+        differences.append(gap)
+        rows += _described(gap, plan, f"difference of {term.metric}", estimator, null=0.0)
+    judged = agreement(differences[0], margin, plan.level)
+    for estimator, word in (("randomized", "randomised"), (head, head)):
+        one = estimate[key(term, estimator)].relabel([f"{name}: {word}"])
+        n = sums.weights[estimator, ""].n
+        rows += _described(one, plan, term.metric, word, null=None, n=n)
+    return [rows[0], *rows[-2:], *rows[1:-2]], judged
+
+
+def _is_named(term: Term) -> bool:
+    """Whether the model has a name of its own, not the one that a single model gets."""
+    return term.model not in {"", "model"}
+
+
+def _described(
+    estimate: Estimate,
+    plan: Plan,
+    metric: str,
+    estimator: str,
+    *,
+    null: float | None,
+    n: int | None = None,
+) -> Sequence[Row]:
+    return rows_from_estimate(
+        estimate,
+        metric=metric,
+        population="cells of the population compared",
+        estimator=estimator,
+        level=plan.level,
+        null=null,
+        n=None if n is None else {estimate.labels[0]: n},
+        interval_method=interval_method(plan.sampled),
+    )
+
+
+def _line(term: Term, judged: Agreement, lam: float | None) -> tuple[Any, ...]:
+    return (
+        term.metric,
+        term.model,
+        float(judged.estimate),
+        judged.lower,
+        judged.upper,
+        judged.equivalence_p,
+        judged.detectable,
+        lam,
+    )
+
+
+def _table(lines: Sequence[tuple[Any, ...]], margin: float) -> Table:
+    finite = [
+        tuple(
+            None if isinstance(entry, float) and not math.isfinite(entry) else entry
+            for entry in line
+        )
+        for line in lines
+    ]
+    return Table(
+        name="agreement",
+        title="Agreement with the randomised slice",
+        columns=(
+            "metric",
+            "model",
+            "difference",
+            "lower",
+            "upper",
+            "equivalence p",
+            "detectable difference",
+            "Lambda",
+        ),
+        rows=tuple(finite),
+        caption=f"Equivalence: two one-sided tests within {margin:g}. Detectable: with"
+        f" probability {POWER:g}. Lambda: the smallest factor by which the odds of being recorded"
+        " would have to be wrong for the bounds to reach the slice's value.",
+    )
+
+
+def _sentence(
+    term: Term, head: str, sums: Sums, judged: Agreement, margin: float, lam: float | None
+) -> str:
+    value = float(sums.estimate[key(term, head)])
+    randomised = float(sums.estimate[key(term, "randomized")])
+    subject = (
+        term.metric if not term.model or term.model == "model" else f"{term.metric} of {term.model}"
+    )
+    start = (
+        f"The {head.upper()} {subject} from the biased log is {value:.4g}, the randomised slice"
+        f" gives {randomised:.4g}: a difference of {float(judged.estimate):.3g}"
+        f" [{judged.lower:.3g}, {judged.upper:.3g}] (standard error"
+        f" {float(judged.estimate.standard_error[0]):.2g})."
+    )
+    if not (np.isfinite(judged.lower) and np.isfinite(judged.upper)):
+        return f"{start} There are too few clusters for an interval."
+    if judged.differ:
+        reach = (
+            ""
+            if lam is None
+            else (
+                f" Odds of being recorded that are wrong by a factor of {lam:.2f} would be enough."
+            )
+        )
+        return (
+            f"{start} They differ: either the outcome itself decides what is recorded, beyond the"
+            f" covariates, or the propensity model is wrong.{reach}"
+        )
+    if judged.equivalence_p < 0.05:
+        return f"{start} They agree within {margin:g} (p = {judged.equivalence_p:.2g})."
+    return (
+        f"{start} They cannot be told apart, but neither are they shown to agree within"
+        f" {margin:g}; a difference of {judged.detectable:.3g} would have been found."
+    )
+
+
+def _uniform() -> Assumption:
+    return Assumption(
+        name="randomised slice",
+        statement="the cells of the slice were drawn at random, each eligible cell alike",
+        status="by design",
+    )
+
+
+def _held_fixed(plan: Plan) -> Assumption:
+    head = plan.estimators[0]
+    what = "propensities are" if head in {"ips", "snips"} else "nuisances are"
+    return Assumption(
+        name="nuisances held fixed",
+        statement=f"the {what} taken as known; the difference is clustered by"
+        f" {' and '.join(plan.sampled) or 'nothing (these very cells)'}, jointly for both",
+        status="by design",
+    )
+
+
+def _of_estimate(
+    estimate: Estimate, slice_log: InteractionLog, margin: float, level: float | None
+) -> Result:
+    """Compare a bare estimate, taken as independent of the slice."""
+    from scipy import stats
+
+    if len(estimate) != 1:
+        raise StudyError(f"Choose one of the labels {estimate.labels}: estimate[label].")
+    chosen = estimate.level if level is None else level
+    cells = slice_log.observed_cells()
+    clusters = {"user": cells.users, "item": cells.items}
+    plain = Estimate.from_score(Score(cells.outcome), clusters=clusters, labels=["randomised"])
+    gap = float(estimate) - float(plain)
+    error = math.hypot(float(estimate.standard_error[0]), float(plain.standard_error[0]))
+    half = stats.norm.ppf(0.5 + chosen / 2) * error
+    p_value = 2.0 * stats.norm.sf(abs(gap) / error)
+    tost = max(stats.norm.sf((margin - gap) / error), stats.norm.sf((gap + margin) / error))
+    verdict = "differ" if abs(gap) > half else "cannot be told apart"
+    label = f"{estimate.labels[0]} - randomised"
+    row = Row(
+        label=label,
+        metric="difference of mean",
+        value=gap,
+        standard_error=error,
+        lower=gap - half,
+        upper=gap + half,
+        level=chosen,
+        p_value=float(p_value),
+        n=len(cells),
+        estimator=estimate.estimator,
+        interval_method="normal, the two taken as independent",
+    )
+    line = (label, "", gap, gap - half, gap + half, float(tost), error * 2.8016, None)
+    return Result(
+        kind="comparison",
+        title="Comparison with the randomised slice",
+        answer=f"The estimate is {float(estimate):.4g}, the randomised slice gives"
+        f" {float(plain):.4g}; they {verdict}: {format_cell(gap)} [{format_cell(gap - half)},"
+        f" {format_cell(gap + half)}].",
+        rows=(row,),
+        tables=(_table([line], margin),),
+        assumptions=(_uniform(),),
+        notes=("A bare estimate carries no cells: no covariance with the slice was used.",),
+        provenance=provenance(slice_log, None, {"margin": margin}),
+    )

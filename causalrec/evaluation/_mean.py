@@ -1,0 +1,221 @@
+"""The mean outcome over cells, had selection not been at work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from causalrec.errors import StudyError
+from causalrec.evaluation._cells import PopulationName
+from causalrec.evaluation._compare import compare_plan
+from causalrec.evaluation._engine import key
+from causalrec.evaluation._mean_selected import MeanAnswer, MeanQuestion, from_selected
+from causalrec.evaluation._mean_slice import from_slice
+from causalrec.evaluation._setup import (
+    Parts,
+    check_estimators,
+    check_population,
+    check_sampled,
+    identify_mean,
+    parts_of,
+)
+from causalrec.results import Result, Row, multiplicity, provenance
+
+if TYPE_CHECKING:
+    from causalrec.graph import CausalGraph
+    from causalrec.interactions import InteractionLog
+
+MeanEstimator = Literal["dr", "ips", "snips", "regression", "naive"]
+Using = Literal["observed", "randomized"]
+ESTIMATORS = ("dr", "ips", "snips", "regression", "naive")
+MARGIN = 0.05
+
+
+class MeanResult(Result):
+    """The answer of `estimate_mean`: the headline is the first row.
+
+    `float(result)` is the headline's value.
+    """
+
+    @property
+    def value(self) -> float | None:
+        """The headline's value; None where there are only bounds."""
+        return self.rows[0].value
+
+    @property
+    def standard_error(self) -> float | None:
+        """The headline's standard error."""
+        return self.rows[0].standard_error
+
+    @property
+    def naive(self) -> Row:
+        """The plain mean of the recorded cells."""
+        return next(row for row in self.rows if row.estimator == "naive" and not row.group)
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the headline's interval at any level (needs the numbers beside the result)."""
+        lower, upper = self.internal("headline").interval(level)[0]
+        return float(lower), float(upper)
+
+    def __float__(self) -> float:
+        if self.value is None:
+            raise TypeError("This mean has no point estimate; read its bounds.")
+        return self.value
+
+
+def estimate_mean(
+    log: InteractionLog,
+    propensity: Any = None,
+    by: str | Sequence[str] | None = None,
+    *,
+    estimator: MeanEstimator = "dr",
+    using: Using = "observed",
+    graph: CausalGraph | None = None,
+    outcome_model: Any = None,
+    sampled: Sequence[str] = ("user", "item"),
+    population: PopulationName = "supported",
+    force: bool = False,
+    randomized_rate: float | None = None,
+    clip: float | None = None,
+    floor: float = 1e-3,
+    level: float = 0.95,
+    random_state: int | None = 0,
+) -> MeanResult:
+    """Estimate the mean outcome over a population of cells, recorded or not.
+
+    Parameters
+    ----------
+    log : InteractionLog
+        Ratings (the mean over eligible cells) or candidates (the mean outcome under exposure over
+        their rows). Rows that are `randomized` form a slice: the answer is compared with it.
+    propensity : Propensity, array, column name or float, optional
+        P(recorded | X); default: a logistic model on the graph's covariates.
+    by : str or sequence of str, optional
+        Columns of users or items: one joint estimate, with the gaps between the levels.
+    estimator : {"dr", "ips", "snips", "regression", "naive"}
+        The headline. "naive" always stands beside it.
+    using : {"observed", "randomized"}
+        "randomized" estimates from the slice, with its known rate as propensity and an outcome
+        model learned on the rest of the log: unbiased whatever selection did there.
+    graph : CausalGraph, optional
+        Asked for `identify("mean")`; its refusal is raised.
+    outcome_model : CellOutcomeModel, Recommender or callable(users, items), optional
+        For "dr" and "regression"; default: a feature model, cross-fitted by user.
+    sampled : tuple
+        What the interval treats as drawn: ("user", "item"), ("user",) or ().
+    population : {"supported", "all"}
+        "all" gives bounds and no point where support fails.
+    force : bool
+        Go on against the graph's refusal; the result then says "violated".
+    randomized_rate : float, optional
+        Probability with which each eligible cell entered the slice; default: its share.
+    clip : float, optional
+        Propensities below it are raised to it (biased, counted).
+    floor : float
+        Cells with a smaller propensity lack support.
+    level : float
+        Level of the intervals.
+    random_state : int or None
+        Seed of the folds.
+
+    Returns
+    -------
+    MeanResult
+
+    Raises
+    ------
+    IdentificationError
+        If the graph does not identify the mean.
+    DataError, StudyError
+        If the log or the options do not allow the question.
+
+    Notes
+    -----
+    Ratios of sums with their own influence, clustered (Cameron, Gelbach & Miller 2011); DR:
+    Robins, Rotnitzky & Zhao (1994). The interval takes propensities and outcome model as known.
+
+    Examples
+    --------
+    >>> import causalrec as cr
+    >>> world = cr.simulate("music", n_users=300, n_items=60, density=0.2, random_state=1)
+    >>> mean = cr.estimate_mean(world.log, world.potential.propensity, estimator="snips")
+    >>> [row.label for row in mean.rows]
+    ['mean', 'mean (naive)', 'naive - snips']
+    """
+    log.require("ratings", "candidates", purpose="a mean over cells, recorded or not")
+    if using not in {"observed", "randomized"}:
+        raise StudyError(f"using={using!r} is not known: 'observed' or 'randomized'.")
+    question = MeanQuestion(
+        estimator=check_estimators(estimator, ESTIMATORS)[0],
+        sampled=check_sampled(sampled),
+        population=check_population(population),
+        clip=clip,
+        floor=floor,
+        level=level,
+        seed=random_state,
+        by=by,
+        outcome_model=outcome_model,
+        propensity=propensity,
+    )
+    parts = parts_of(log)
+    if using == "randomized" or parts.selected is None:
+        found = from_slice(parts, question, randomized_rate)
+        return _result(parts, question, found, using="randomized")
+    estimand, refusal = identify_mean(graph, force)
+    found = from_selected(parts.selected, question, graph, estimand, refusal)
+    result = _result(parts, question, found, using="observed")
+    if graph is not None:
+        result = result.model_copy(update={"graph_dot": graph.to_dot()})
+    if parts.randomized is None or log.kind != "ratings":
+        return _with(result, found, plan=found.plan)
+    return _with(_opened(result, found, parts.randomized), found, plan=found.plan)
+
+
+def _result(parts: Parts, question: MeanQuestion, found: MeanAnswer, *, using: str) -> MeanResult:
+    gaps = [row for row in found.rows if row.metric == "gap"]
+    result = MeanResult(
+        kind="mean",
+        title="Mean outcome over cells",
+        question="What would the mean outcome be, had selection not been at work?",
+        answer=found.answer,
+        rows=found.rows,
+        tables=found.tables,
+        assumptions=found.assumptions,
+        notes=found.notes,
+        family=multiplicity(len(gaps), "holm", "gaps between groups") if gaps else "",
+        adjustment=found.adjustment,
+        provenance=provenance(
+            parts.whole,
+            question.seed,
+            {
+                "estimator": question.estimator,
+                "using": using,
+                "sampled": list(question.sampled),
+                "population": question.population,
+                "clip": question.clip,
+                "floor": question.floor,
+            },
+        ),
+    )
+    return _with(result, found, plan=None)
+
+
+def _with(result: MeanResult, found: MeanAnswer, **internals: Any) -> MeanResult:
+    head = key(found.plan.terms[0], found.plan.estimators[0])
+    carried = result.with_internals(
+        estimate=found.sums.estimate, headline=found.sums.estimate[head], **internals
+    )
+    assert isinstance(carried, MeanResult)
+    return carried
+
+
+def _opened(result: MeanResult, found: MeanAnswer, slice_log: InteractionLog) -> MeanResult:
+    """Let the comparison with the slice open the result."""
+    compared = compare_plan(found.plan, slice_log, margin=MARGIN)
+    return result.model_copy(
+        update={
+            "answer": f"{compared.answer} {result.answer}",
+            "rows": (*result.rows, *compared.rows[:2]),
+            "sections": (compared,),
+        }
+    )

@@ -1,0 +1,138 @@
+"""What is summed: each metric (or the outcome itself) as a function of one cell's outcome.
+
+A term gives its value on recorded outcomes and, where the outcome model speaks, its expected
+value under a law of the outcome. A metric per relevant cell has a second function below the
+fraction line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from causalrec.evaluation._cells import CellBlock
+from causalrec.evaluation._law import Gain, OutcomeLaw
+from causalrec.evaluation._recommenders import FloatArray
+from causalrec.evaluation.metrics import Metric
+
+
+class Term(Protocol):
+    """A function h of one cell's outcome, and what a sum of it is divided by."""
+
+    @property
+    def metric(self) -> str:
+        """The metric's label."""
+
+    @property
+    def model(self) -> str:
+        """The model it belongs to; "" for none."""
+
+    @property
+    def per_user(self) -> bool:
+        """Whether a mean over cells is multiplied by the cells a user has."""
+
+    def value(self, block: CellBlock, outcome: FloatArray) -> FloatArray:
+        """Return h of the outcomes."""
+
+    def expected(self, block: CellBlock, mean: FloatArray, law: OutcomeLaw) -> FloatArray:
+        """Return E[h] under a law of the outcome."""
+
+    def base(self, outcome: FloatArray) -> FloatArray | None:
+        """Return the function below the fraction line; None for a count of cells."""
+
+    def expected_base(self, mean: FloatArray, law: OutcomeLaw) -> FloatArray | None:
+        """Return the expectation of `base`."""
+
+
+@dataclass(frozen=True)
+class OutcomeTerm:
+    """The outcome itself: its sum over cells is a mean of the log's outcome."""
+
+    metric: str = "mean"
+    model: str = ""
+    per_user: bool = False
+
+    def value(self, block: CellBlock, outcome: FloatArray) -> FloatArray:
+        """Return the outcomes."""
+        return outcome
+
+    def expected(self, block: CellBlock, mean: FloatArray, law: OutcomeLaw) -> FloatArray:
+        """Return the outcome model's mean."""
+        return mean
+
+    def base(self, outcome: FloatArray) -> None:
+        """Return None: it is divided by cells."""
+
+    def expected_base(self, mean: FloatArray, law: OutcomeLaw) -> None:
+        """Return None: it is divided by cells."""
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """The loss of one model's predictions, cell by cell."""
+
+    definition: Metric
+    model: str
+    per_user: bool = False
+
+    @property
+    def metric(self) -> str:
+        """The metric's label."""
+        return self.definition.label
+
+    def value(self, block: CellBlock, outcome: FloatArray) -> FloatArray:
+        """Return the losses."""
+        return self.definition.loss(outcome, block.predictions[self.model])
+
+    def expected(self, block: CellBlock, mean: FloatArray, law: OutcomeLaw) -> FloatArray:
+        """Return the expected losses: of a squared error, with the variance of the outcome."""
+        prediction = block.predictions[self.model]
+        if self.metric == "mse":
+            return law.squared_error(mean, prediction)
+        return law.absolute_error(mean, prediction)
+
+    def base(self, outcome: FloatArray) -> None:
+        """Return None: it is divided by cells."""
+
+    def expected_base(self, mean: FloatArray, law: OutcomeLaw) -> None:
+        """Return None: it is divided by cells."""
+
+
+@dataclass(frozen=True)
+class ListTerm:
+    """The gain of the items that one model lists, weighted by place."""
+
+    definition: Metric
+    model: str
+    gain: Gain
+
+    @property
+    def metric(self) -> str:
+        """The metric's label."""
+        return self.definition.label
+
+    @property
+    def per_user(self) -> bool:
+        """Whether a mean over cells is multiplied by the cells a user has."""
+        return self.definition.definition.per == "user"
+
+    def value(self, block: CellBlock, outcome: FloatArray) -> FloatArray:
+        """Return place weight times gain."""
+        return self._weight(block) * self.gain.of(outcome)
+
+    def expected(self, block: CellBlock, mean: FloatArray, law: OutcomeLaw) -> FloatArray:
+        """Return place weight times expected gain."""
+        return self._weight(block) * law.gain(mean, self.gain)
+
+    def base(self, outcome: FloatArray) -> FloatArray | None:
+        """Return the relevance, for what is divided by relevant cells."""
+        return None if self.per_user else self.gain.of(outcome)
+
+    def expected_base(self, mean: FloatArray, law: OutcomeLaw) -> FloatArray | None:
+        """Return the chance of relevance, for what is divided by relevant cells."""
+        return None if self.per_user else law.gain(mean, self.gain)
+
+    def _weight(self, block: CellBlock) -> FloatArray:
+        return np.asarray(self.definition.place_weight(block.places[self.model]))
