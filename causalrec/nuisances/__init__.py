@@ -1,5 +1,6 @@
 """Nuisances: propensities by rows and by cells, outcome models, cross-fitting, diagnostics."""
 
+from causalrec.nuisances._balance import BalanceLine, balance, balance_table
 from causalrec.nuisances._base import Propensity
 from causalrec.nuisances._cross_fit import (
     CrossFitted,
@@ -8,12 +9,22 @@ from causalrec.nuisances._cross_fit import (
     folds_by_block,
     folds_by_user,
 )
+from causalrec.nuisances._diagnostics import (
+    calibration_table,
+    effective_sample_size,
+    inverse_propensity_sum,
+    overlap_table,
+    support_table,
+    weight_table,
+)
+from causalrec.nuisances._econml import propensity_from_econml
 from causalrec.nuisances._features import RowDesign
 from causalrec.nuisances._known import KnownPropensity
 from causalrec.nuisances._linear import LinearFit, fit_linear
 from causalrec.nuisances._model import PropensityModel
 from causalrec.nuisances._outcome_cells import CellOutcomeModel, mrdr_weights
 from causalrec.nuisances._outcome_rows import ArmOutcomeModel
+from causalrec.nuisances._report import propensity_assumptions
 from causalrec.nuisances._resolve import (
     cell_propensity,
     grid_propensity,
@@ -24,6 +35,7 @@ from causalrec.nuisances._support import Support, support
 
 __all__ = [
     "ArmOutcomeModel",
+    "BalanceLine",
     "CellOutcomeModel",
     "CrossFitted",
     "Folds",
@@ -33,14 +45,24 @@ __all__ = [
     "PropensityModel",
     "RowDesign",
     "Support",
+    "balance",
+    "balance_table",
+    "calibration_table",
     "cell_propensity",
     "cross_fit",
+    "effective_sample_size",
     "fit_linear",
     "folds_by_block",
     "folds_by_user",
     "grid_propensity",
+    "inverse_propensity_sum",
     "mrdr_weights",
+    "overlap_table",
+    "propensity_assumptions",
+    "propensity_from_econml",
     "resolve_propensity",
     "row_propensity",
     "support",
+    "support_table",
+    "weight_table",
 ]

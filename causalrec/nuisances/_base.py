@@ -15,6 +15,7 @@ from causalrec.errors import DataError
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
     from causalrec.nuisances._support import Support
+    from causalrec.results import Result
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
@@ -99,6 +100,12 @@ class Propensity(ABC):
         from causalrec.nuisances._support import support
 
         return support(self, log, floor)
+
+    def diagnostics(self, log: InteractionLog, by: str | None = None) -> Result:
+        """Return overlap, balance, calibration, weights and support as a result."""
+        from causalrec.nuisances._report import propensity_result
+
+        return propensity_result(self, log, by)
 
     def aligned(self, log: InteractionLog) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
         """Return maps from the codes of a log to the codes of this propensity (None: the same)."""

@@ -94,10 +94,15 @@ def gather(A: Floats, B: Floats, users: NDArray[Any], items: NDArray[Any]) -> Fl
 
 @dataclass(frozen=True)
 class CellSolution:
-    """Coefficients, and the effective number of them."""
+    """Coefficients, their effective number, and what is left to the residuals.
+
+    `residual_freedom` is E sum w r^2 / variance: what the weighted squares of the residuals are to
+    be divided by (the number of cells, less what the fit has taken).
+    """
 
     theta: Floats
     effective_parameters: float
+    residual_freedom: float
     converged: bool
 
 
@@ -125,17 +130,18 @@ def solve_cells(problem: CellProblem, *, probes: int = 8, seed: int = 0) -> Cell
         shape, matvec=lambda g: scaling.unscale(scaling.scale_gradient(g)), dtype=np.float64
     )
     rng = np.random.default_rng(seed)
-    trace, converged = 0.0, True
+    trace, left = 0.0, 0.0
     with threadpool_limits(1):
         theta, info = cg(
             normal, problem.adjoint(w * problem.outcome), rtol=1e-10, maxiter=1000, M=inverse
         )
-        converged = info == 0
         for _ in range(probes):
             sign = rng.choice([-1.0, 1.0], size=len(w))
             fitted, _ = cg(normal, problem.adjoint(w * sign), rtol=1e-4, maxiter=300, M=inverse)
-            trace += float(sign @ problem.mean(fitted)) / probes
-    return CellSolution(np.asarray(theta), trace, converged)
+            smoothed = problem.mean(fitted)
+            trace += float(sign @ smoothed) / probes
+            left += float(w @ (sign - smoothed) ** 2) / probes
+    return CellSolution(np.asarray(theta), trace, left, info == 0)
 
 
 def fit_low_rank(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,9 @@ class KnownPropensity(Propensity):
         Columns it was made from, if that is known.
     note : str
         Where it comes from, in a sentence.
+    log : InteractionLog, optional
+        The log that values by row belong to: parts of it (splits, selections) then find theirs by
+        user and item. `resolve_propensity` binds an array to its log.
 
     Raises
     ------
@@ -62,6 +66,7 @@ class KnownPropensity(Propensity):
         clip: float | None = None,
         covariates: tuple[str, ...] = (),
         note: str = "",
+        log: InteractionLog | None = None,
     ) -> None:
         self.column_: str | None = values if isinstance(values, str) else None
         self.values_: Floats | None = None
@@ -78,6 +83,11 @@ class KnownPropensity(Propensity):
         self.sampling_rate_ = sampling_rate
         self.covariates_ = tuple(covariates)
         self.notes_ = (note or self._default_note(),)
+        self._rows: CellValues | None = None
+        self._log = log
+        if log is not None and self.values_ is not None and self.values_.ndim == 1:
+            self._rows = CellValues.of(log, self._one_a_row(self.values_, log))
+            self.user_ids_, self.item_ids_ = log.user_ids, log.item_ids
         self._clipping = Clipping.of(clip)
         self.clip = clip
         self.n_clipped_, self.share_clipped_ = 0, 0.0
@@ -95,6 +105,11 @@ class KnownPropensity(Propensity):
         """Whether the values belong to rows (an array (n_rows,) or a column) and not to cells."""
         return self.column_ is not None or (self.values_ is not None and self.values_.ndim == 1)
 
+    @property
+    def bound(self) -> bool:
+        """Whether values by row know the cells that they belong to."""
+        return self._rows is not None
+
     def speaking_of(self, of: Of) -> KnownPropensity:
         """Return the same propensities, said to be of what a log asks for, unless declared."""
         if self.declared_of_ is not None or self.of_ == of:
@@ -103,11 +118,13 @@ class KnownPropensity(Propensity):
         assert values is not None  # one of the two was given
         return KnownPropensity(
             values, of, sampling_rate=self.sampling_rate_, clip=self.clip,
-            covariates=self.covariates_, note=self.notes_[0],
+            covariates=self.covariates_, note=self.notes_[0], log=self._log,
         )  # fmt: skip
 
     def predict_codes(self, user_codes: NDArray[Any], item_codes: NDArray[Any]) -> Floats:
         """Return P of aligned cells by integer codes; float64."""
+        if self._rows is not None:
+            return self._clipping.apply(self._rows.at(user_codes, item_codes), self.of_)
         values = self._cells()
         if values.ndim == 0:
             return self._clipping.apply(np.full(np.shape(user_codes), float(values)), self.of_)
@@ -136,15 +153,25 @@ class KnownPropensity(Propensity):
         values = self.values_
         assert values is not None  # not a column, so an array
         if values.ndim == 1:
-            if len(values) != log.n_rows:
-                raise DataError(
-                    f"{len(values):,} propensities were given, one a row, but this log has"
-                    f" {log.n_rows:,} rows. Put them in a column of the events and pass its name:"
-                    " it then follows the rows through splits and selections."
+            if self._rows is not None and log is not self._log:
+                users, items = self.aligned(log)
+                return self.predict_codes(
+                    log.user_codes if users is None else users[log.user_codes],
+                    log.item_codes if items is None else items[log.item_codes],
                 )
-            return self._clipping.apply(values, self.of_)
+            return self._clipping.apply(self._one_a_row(values, log), self.of_)
         self.check_grid(log)
         return self.predict_codes(log.user_codes, log.item_codes)
+
+    @staticmethod
+    def _one_a_row(values: Floats, log: InteractionLog) -> Floats:
+        if len(values) != log.n_rows:
+            raise DataError(
+                f"{len(values):,} propensities were given, one a row, but this log has"
+                f" {log.n_rows:,} rows. Put them in a column of the events and pass its name: it"
+                " then follows the rows through splits and selections."
+            )
+        return values
 
     def check_grid(self, log: InteractionLog) -> None:
         """Refuse a log whose grid has another shape than the values."""
@@ -163,6 +190,36 @@ class KnownPropensity(Propensity):
                 " has none. Give an array (n_users, n_items), or estimate them (PropensityModel)."
             )
         return self.values_
+
+
+@dataclass(frozen=True)
+class CellValues:
+    """One value for each cell that a log has rows in; several rows of a cell are averaged."""
+
+    keys: NDArray[np.int64]
+    values: Floats
+    n_items: int
+
+    @classmethod
+    def of(cls, log: InteractionLog, values: Floats) -> CellValues:
+        """Collect the values of a log's rows."""
+        key = log.user_codes.astype(np.int64) * log.n_items + log.item_codes
+        cells, number = np.unique(key, return_inverse=True)
+        mean = np.bincount(number, weights=values) / np.bincount(number)
+        return cls(cells, mean, log.n_items)
+
+    def at(self, users: NDArray[Any], items: NDArray[Any]) -> Floats:
+        """Return the values of aligned cells, refusing those without rows."""
+        asked = np.asarray(users).astype(np.int64) * self.n_items + np.asarray(items)
+        at = np.minimum(np.searchsorted(self.keys, asked), len(self.keys) - 1)
+        absent = self.keys[at] != asked
+        if absent.any():
+            raise DataError(
+                f"{int(absent.sum()):,} of {len(asked):,} cells have no row in the log, and the"
+                " propensity was given row by row. Give an array (n_users, n_items), or estimate"
+                " it (PropensityModel)."
+            )
+        return np.asarray(self.values[at])
 
 
 def column_values(log: InteractionLog, column: str) -> Floats:

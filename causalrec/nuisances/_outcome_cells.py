@@ -49,7 +49,7 @@ class CellOutcomeModel(Parameters):
         "features": x_u' B z_i + a_u + b_i. "factors" adds U_u . V_i, fitted to its residuals by
         weighted alternating least squares.
     n_factors : int, default 8
-    regularization, cross_regularization : float, default 1, 10
+    regularization, cross_regularization : float, default 1, 30
         Ridge of features and of crosses, in units of mean-1 weights.
     effect_regularization : float, default 4
         Ridge of user and item effects: outcomes with residual variance 1 and effects of standard
@@ -65,7 +65,8 @@ class CellOutcomeModel(Parameters):
     ----------
     covariates_, notes_ : tuple of str
     residual_variance_ : float
-        Of the observed cells, weighted like the fit, corrected for `effective_parameters_`.
+        Var(outcome | cell), corrected for what the fit has taken from the residuals (exactly so,
+        up to the probes' noise, for "features"; approximately for "factors").
     effective_parameters_ : float
     in_sample_ : float64 (n_cells,)
         Predictions for the observed cells it was fitted on, in the order of `observed_cells()`.
@@ -86,7 +87,7 @@ class CellOutcomeModel(Parameters):
         *,
         n_factors: int = 8,
         regularization: float = 1.0,
-        cross_regularization: float = 10.0,
+        cross_regularization: float = 30.0,
         effect_regularization: float = 4.0,
         factor_regularization: float = 10.0,
         user_effects: bool = True,
@@ -195,19 +196,19 @@ class CellOutcomeModel(Parameters):
         if self.item_effects:
             parts.append([np.ones((m, 1)), b[:, None]])
         residual = outcome - problem.mean(found.theta)
-        self.effective_parameters_ = found.effective_parameters
+        self.effective_parameters_, left = found.effective_parameters, found.residual_freedom
         if self.method == "factors":
-            U, V, freedom = fit_low_rank(
+            U, V, taken = fit_low_rank(
                 residual, problem.weight, problem.users, problem.items, (m, n),
                 n_factors=self.n_factors, ridge=self.factor_regularization, seed=self.random_state,
             )  # fmt: skip
             residual = residual - gather(U, V, problem.users, problem.items)
-            self.effective_parameters_ += freedom
+            self.effective_parameters_ += taken
+            left -= taken
             parts.append([U, V])
         self._A = np.hstack([left for left, _ in parts])
         self._B = np.hstack([right for _, right in parts])
-        freedom = max(1.0, len(residual) - self.effective_parameters_)
-        self.residual_variance_ = float(problem.weight @ residual**2) / freedom
+        self.residual_variance_ = float(problem.weight @ residual**2) / max(1.0, left)
 
     def factors(self) -> tuple[Floats, Floats]:
         """Return (A (n_users, k), B (n_items, k)) with g = A B'."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from causalrec.errors import DataError, OverlapWarning
 from causalrec.nuisances._base import Floats, Propensity, sampling_rate, subject_of
-from causalrec.nuisances._known import KnownPropensity
+from causalrec.nuisances._known import CellValues, KnownPropensity
 from causalrec.nuisances._model import PropensityModel
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def resolve_propensity(
         model.notes_ = ("No propensity was given: a logistic one was fitted.", *model.notes_)
         return model
     if not isinstance(propensity, Propensity):
-        return KnownPropensity(propensity, of)
+        return KnownPropensity(propensity, of, log=log)
     if isinstance(propensity, KnownPropensity):
         propensity = propensity.speaking_of(of)
     if not hasattr(propensity, "of_"):
@@ -115,8 +115,9 @@ def cell_propensity(
     float64 (n_cells,)
     """
     users, items = np.asarray(user_codes), np.asarray(item_codes)
-    if _by_row_only(propensity):
-        return _rescaled(_from_rows(propensity, log, users, items), propensity, log, count=True)
+    if isinstance(propensity, KnownPropensity) and propensity.by_row and not propensity.bound:
+        by_row = CellValues.of(log, propensity.for_rows(log)).at(users, items)
+        return _rescaled(by_row, propensity, log, count=True)
     if isinstance(propensity, KnownPropensity):
         propensity.check_grid(log)
     to_user, to_item = propensity.aligned(log)
@@ -166,27 +167,6 @@ def _rescaled(p: Floats, propensity: Propensity, log: InteractionLog, *, count: 
             stacklevel=3,
         )
     return np.minimum(scaled, 1.0)
-
-
-def _by_row_only(propensity: Propensity) -> bool:
-    return isinstance(propensity, KnownPropensity) and propensity.by_row
-
-
-def _from_rows(
-    propensity: Propensity, log: InteractionLog, users: NDArray[Any], items: NDArray[Any]
-) -> Floats:
-    key = log.user_codes.astype(np.int64) * log.n_items + log.item_codes
-    cells, of = np.unique(key, return_inverse=True)
-    mean = np.bincount(of, weights=propensity.for_rows(log)) / np.bincount(of)
-    asked = users.astype(np.int64) * log.n_items + items
-    at = np.minimum(np.searchsorted(cells, asked), len(cells) - 1)
-    absent = cells[at] != asked
-    if absent.any():
-        raise DataError(
-            f"{int(absent.sum()):,} of {len(asked):,} cells are not in the log, and the propensity"
-            " was given row by row. Give an array (n_users, n_items) or a PropensityModel."
-        )
-    return np.asarray(mean[at])
 
 
 def _refuse_impossible(
