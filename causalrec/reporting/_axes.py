@@ -56,7 +56,7 @@ class Scale:
 
 def _round_step(rough: float) -> float:
     power = 10.0 ** math.floor(math.log10(rough))
-    for factor in (1.0, 2.0, 5.0):
-        if rough <= factor * power * 1.0001:
+    for factor, until in ((1.0, 1.5), (2.0, 3.5), (5.0, 7.5)):
+        if rough < until * power:
             return factor * power
     return 10.0 * power

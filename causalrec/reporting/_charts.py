@@ -85,12 +85,17 @@ def _start(table: Table, data: Data, height: float, identity: str) -> Svg:
     return Svg(WIDTH, height, title=table.title, description=text, identity=identity)
 
 
-def _legend(svg: Svg, data: Data, y: float) -> None:
+def _legend(svg: Svg, data: Data, y: float, kind: str = "marks") -> None:
     if len(data.series) < 2:
         return
     x = 4.0
-    for (name, _), (shape, colour) in zip(data.series, SERIES, strict=False):
-        draw_mark(svg, shape, colour, x + 5, y)
+    for k, ((name, _), (shape, colour)) in enumerate(zip(data.series, SERIES, strict=False)):
+        if kind == "curves":
+            svg.add("path", d=f"M{plain(x - 4)} {plain(y)}h18", class_=_curve_class(k, colour))
+        elif kind == "areas":
+            svg.add("rect", x=x - 2, y=y - 5, width=14, height=10, class_=f"area c-{colour}")
+        else:
+            draw_mark(svg, shape, colour, x + 5, y)
         text = fit(name, 150, 12, 1)[0]
         svg.add("text", text, x=x + 17, y=y + 4, class_="small", hover=name)
         x += 36 + 7 * len(text)
@@ -138,7 +143,7 @@ def _histogram(data: Data, table: Table, identity: str) -> Markup:
     for i in range(0, count, every):
         x = _LEFT + (i + 0.5) * width
         svg.add("text", fit(texts[i], 70, 11, 1)[0], x=x, y=y(0) + 17, class_="tick middle")
-    _legend(svg, data, 10)
+    _legend(svg, data, 10, "areas")
     return svg.render()
 
 
@@ -221,10 +226,14 @@ def _across(svg: Svg, x1: float, x2: float, y: float, name: str) -> None:
     svg.add("line", x1=x1, x2=x2, y1=y, y2=y, class_=name)
 
 
-def _curve(svg: Svg, points: Sequence[tuple[float, float]], colour: str, name: str) -> None:
+def _curve_class(place: int, colour: str) -> str:
+    return f"curve dash-{place} c-{colour}"
+
+
+def _curve(svg: Svg, points: Sequence[tuple[float, float]], kind: str, name: str) -> None:
     if points:
         path = "M" + "L".join(f"{plain(px)} {plain(py)}" for px, py in points)
-        svg.add("path", d=path, class_=f"curve c-{colour}", hover=name)
+        svg.add("path", d=path, class_=kind, hover=name)
 
 
 def _lines(data: Data, table: Table, identity: str) -> Markup:
@@ -234,7 +243,7 @@ def _lines(data: Data, table: Table, identity: str) -> Markup:
     x, y = _two_scales(data, zero=False)
     _frame(svg, x, y, (data.axis, data.series[0][0] if len(data.series) == 1 else ""))
     _draw_curves(svg, data, x, y)
-    _legend(svg, data, 10)
+    _legend(svg, data, 10, "curves")
     return svg.render()
 
 
@@ -249,19 +258,19 @@ def _lorenz(data: Data, table: Table, identity: str) -> Markup:
     svg.add("line", x1=x(0), y1=y(0), x2=x(1), y2=y(1), class_="link")
     svg.add("text", "equal shares", x=x(0.56), y=y(0.68), class_="small end")
     _draw_curves(svg, data, x, y)
-    _legend(svg, data, 10)
+    _legend(svg, data, 10, "curves")
     return svg.render()
 
 
 def _draw_curves(svg: Svg, data: Data, x: Scale, y: Scale) -> None:
-    for (name, column), (shape, colour) in zip(data.series, SERIES, strict=False):
+    for k, ((name, column), (shape, colour)) in enumerate(zip(data.series, SERIES, strict=False)):
         only = ("diamond", "blue") if len(data.series) == 1 else (shape, colour)
         points = [
             (x(float(place)), y(value))
             for place, value in zip(data.places, column, strict=True)
             if value is not None and isinstance(place, int | float)
         ]
-        _curve(svg, points, only[1], name)
+        _curve(svg, points, _curve_class(k, only[1]), name)
         if len(points) <= 24:
             for px, py in points:
                 draw_mark(svg, *only, px, py, hover=name)

@@ -36,9 +36,11 @@ class Grid:
     """One class a row: "naive", "suppressed"... or nothing."""
     cut: int = 0
     """Rows that were left out."""
+    groups: tuple[str, ...] = ()
+    """One heading a row, where rows are grouped under headings."""
 
 
-def evidence_grid(rows: Sequence[Row], max_rows: int) -> Grid:
+def evidence_grid(rows: Sequence[Row], max_rows: int, *, grouped: bool = False) -> Grid:
     """Return the rows of a result as a table.
 
     Parameters
@@ -46,13 +48,16 @@ def evidence_grid(rows: Sequence[Row], max_rows: int) -> Grid:
     rows : sequence of Row
     max_rows : int
         Further rows are counted, not shown.
+    grouped : bool
+        Whether metrics become headings between the rows, in place of a column.
     """
+    grouped = grouped and len({row.metric for row in rows}) > 1
     decimals = _decimals_by_metric(rows)
     columns: list[tuple[str, bool, Callable[[Row], str]]] = [
         ("metric", False, lambda r: r.metric),
         ("row", False, lambda r: r.label),
         ("estimator", False, lambda r: "" if is_truth(r) and not r.estimator else r.estimator),
-        ("estimate", True, lambda r: number(r.value, decimals[_key(r)])),
+        ("estimate", True, lambda r: _estimate(r, decimals[_key(r)])),
         ("interval", True, lambda r: interval(r, decimals[_key(r)])),
         ("level", True, lambda r: f"{r.level:.0%}" if r.lower is not None else ""),
         ("se", True, lambda r: number(r.standard_error, decimals[_key(r)] + 1)),
@@ -64,28 +69,32 @@ def evidence_grid(rows: Sequence[Row], max_rows: int) -> Grid:
         ("clusters", False, _clusters),
         ("population", False, lambda r: r.population),
         ("method", False, lambda r: r.interval_method),
-        ("status", False, lambda r: _STATUS_WORDS[r.status]),
-        ("note", False, lambda r: r.note),
+        ("status", False, lambda r: "" if r.status == "suppressed" else _STATUS_WORDS[r.status]),
+        ("note", False, lambda r: "" if r.status == "suppressed" else r.note),
     ]
     shown = list(rows)[:max_rows]
-    said: list[str] = []
+    hidden = dict.fromkeys(row.note for row in rows if row.status == "suppressed" and row.note)
+    said = [f"Suppressed: {note.removeprefix('hidden: ')}." for note in hidden]
     kept: list[tuple[str, bool, list[str]]] = []
     for name, numeric, text_of in columns:
         every = [text_of(row) for row in rows]
         if not any(every):
             continue
         alike = {text for text, row in zip(every, rows, strict=True) if text and not is_truth(row)}
+        if name == "metric" and grouped:
+            continue
         if name in _CONSTANTS and len(alike) == 1:
             said.append(_CONSTANTS[name].format(next(iter(alike))))
         else:
             kept.append((name, numeric, [text_of(row) for row in shown]))
     return Grid(
-        caption=" ".join(["The numbers.", *said]),
+        caption=" ".join(["The numbers.", *reversed(said)]),
         columns=tuple(name for name, _, _ in kept),
         numeric=tuple(numeric for _, numeric, _ in kept),
         rows=tuple(zip(*(texts for _, _, texts in kept), strict=True)),
         classes=tuple(_class(row) for row in shown),
         cut=len(rows) - len(shown),
+        groups=tuple(row.metric for row in shown) if grouped else (),
     )
 
 
@@ -134,6 +143,10 @@ def _key(row: Row) -> tuple[str, bool]:
 def _decimals_by_metric(rows: Sequence[Row]) -> dict[tuple[str, bool], int]:
     keys = dict.fromkeys(_key(row) for row in rows)
     return {key: row_decimals([row for row in rows if _key(row) == key]) for key in keys}
+
+
+def _estimate(row: Row, decimals: int) -> str:
+    return "suppressed" if row.status == "suppressed" else number(row.value, decimals)
 
 
 def _clusters(row: Row) -> str:

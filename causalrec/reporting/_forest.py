@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from causalrec.reporting._axes import Scale
-from causalrec.reporting._marks import draw_mark, estimator_of, is_truth, mark_of
+from causalrec.reporting._marks import draw_mark, estimator_of, is_truth, mark_of, subject_of
 from causalrec.reporting._numbers import interval, number, row_decimals
 from causalrec.reporting._svg import Svg, fit
 from causalrec.results import Row, format_row
 
 MAX_LINES = 48
+EVERYBODY = "everybody"
 WIDE, NARROW = 760, 340
 _STATUS_WORDS = {
     "suppressed": "hidden (small group)",
@@ -58,14 +59,11 @@ def panels(rows: Sequence[Row]) -> list[Panel]:
     out = []
     for (metric, derived), members in by_panel.items():
         shared = _shared_truth(members)
-        lines: dict[str, list[Row]] = {}
-        for row in members:
-            if not (shared and is_truth(row)):
-                lines.setdefault(_subject(row, members), []).append(row)
+        lines = _subjects([row for row in members if not (shared and is_truth(row))])
         name = f"{metric}: contrasts" if derived and (metric, False) in by_panel else metric
         if lines:
             truth = shared.value if shared else None
-            out.append(Panel(name, tuple(Line(s, tuple(r)) for s, r in lines.items()), truth))
+            out.append(Panel(name, tuple(Line(s, _shown(r)) for s, r in lines.items()), truth))
     return out
 
 
@@ -107,19 +105,23 @@ def _shared_truth(rows: Sequence[Row]) -> Row | None:
     return None
 
 
-def _subject(row: Row, members: Sequence[Row]) -> str:
-    """Return whom a row speaks of; the same for naive, debiased and true."""
-    if row.group and not row.derived_from:
-        text = ", ".join(f"{k} = {v}" for k, v in sorted(row.group.items()))
-        models = {r.label for r in members if r.group == row.group and r.estimator == row.estimator}
-        return f"{row.label}" if len(models) > 1 else text
-    bare = row.label
-    for name in {row.estimator, row.estimator.lower(), "truth"} - {""}:
-        for around in (f" ({name})", f", {name}", f" {name}", f": {name}", f"{name}: "):
-            bare = (
-                bare.removesuffix(around) if not around.endswith(" ") else bare.removeprefix(around)
-            )
-    return "everybody" if bare.lower() in {row.estimator.lower(), "truth"} else bare
+def _shown(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Return the rows of a line; one is enough to say that all are hidden."""
+    return tuple(rows[:1] if all(row.status == "suppressed" for row in rows) else rows)
+
+
+def _subjects(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the rows by the label of the line that they stand on."""
+    labels: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        labels.setdefault((row.estimator, subject_of(row)), set()).add(row.label)
+    lines: dict[str, list[Row]] = {}
+    for row in rows:
+        subject = subject_of(row)
+        # Several models of one group: the group alone does not tell them apart.
+        several = len(labels[row.estimator, subject]) > 1
+        lines.setdefault((row.label if several else subject) or EVERYBODY, []).append(row)
+    return lines
 
 
 def _first_lines(every: Sequence[Panel]) -> list[Panel]:
@@ -151,7 +153,7 @@ def _domain(panel: Panel) -> list[float]:
         values += [min(max(v, low), high) for pair in ends for v in pair]
     spread = max(values) - min(values)
     tested = any(row.p_value is not None for row in rows)
-    near = min(values) - spread <= 0 <= max(values) + spread
+    near = min(values) - 2 * spread <= 0 <= max(values) + 2 * spread
     return [*values, 0.0] if tested and near else values
 
 
@@ -160,17 +162,17 @@ class _Wide:
 
     width = WIDE
     row = 23
-    left, right = 292.0, 560.0
-    label_width = 190.0
+    left, right = 272.0, 572.0
+    label_width = 172.0
 
     def height(self, panel: Panel) -> float:
         gaps = 9 * len(panel.lines)
-        return (34 if panel.name else 12) + gaps + self.row * len(panel.rows) + 40
+        return (34 if panel.name else 12) + gaps + self.row * len(panel.rows) + _foot(panel)
 
     def draw(self, svg: Svg, panel: Panel, top: float) -> None:
         scale = Scale.over(_domain(panel), self.left, self.right)
         y = top + (34 if panel.name else 12)
-        bottom = top + self.height(panel) - 36
+        bottom = top + self.height(panel) - _foot(panel) + 4
         if panel.name:
             svg.add("text", panel.name, x=0, y=top + 18, class_="panel")
         _axis(svg, scale, y - 6, bottom, ticks=5)
@@ -197,35 +199,44 @@ class _Narrow:
     head = 24
 
     def height(self, panel: Panel) -> float:
-        return (
-            (30 if panel.name else 8)
-            + sum(self.head + self.row * len(line.rows) + 4 for line in panel.lines)
-            + 40
-        )
+        lines = sum(self._head(line, panel) + self.row * len(line.rows) for line in panel.lines)
+        return (30 if panel.name else 8) + lines + _foot(panel)
+
+    def _head(self, line: Line, panel: Panel) -> int:
+        alone = len(panel.lines) == 1 and line.subject == EVERYBODY
+        return 0 if alone else self.head
 
     def draw(self, svg: Svg, panel: Panel, top: float) -> None:
         scale = Scale.over(_domain(panel), 6, self.width - 6)
         y = top + (30 if panel.name else 8)
-        bottom = top + self.height(panel) - 36
+        bottom = top + self.height(panel) - _foot(panel) + 4
         if panel.name:
             svg.add("text", panel.name, x=0, y=top + 18, class_="panel")
         _axis(svg, scale, y - 2, bottom, ticks=3)
         _truth_line(svg, panel, scale, y - 2, bottom)
         decimals = row_decimals(panel.rows)
         for line in panel.lines:
-            subject = fit(line.subject, self.width, 13, 1)
-            svg.lines(subject, 0, y + 15, class_="label halo", hover=line.subject)
-            y += self.head
+            if self._head(line, panel):
+                svg.add("rect", x=-1, y=y, width=self.width + 2, height=self.head, class_="cover")
+                subject = fit(line.subject, self.width, 13, 1)
+                svg.lines(subject, 0, y + 17, class_="label", hover=line.subject)
+            y += self._head(line, panel)
             for row in line.rows:
-                svg.add("text", _name(row), x=0, y=y + 12, class_="small halo")
+                svg.add("rect", x=-1, y=y, width=self.width + 2, height=17, class_="cover")
+                svg.add("text", _name(row), x=0, y=y + 12, class_="small")
                 text = " ".join(_number_texts(row, decimals))
-                svg.add("text", text, x=self.width, y=y + 12, class_="value end halo")
+                svg.add("text", text, x=self.width, y=y + 12, class_="value end")
                 _draw_row(svg, row, scale, y + 26)
                 y += self.row
-            y += 4
+
+
+def _foot(panel: Panel) -> int:
+    return 44 if panel.truth is None else 58
 
 
 def _name(row: Row) -> str:
+    if row.status == "suppressed":
+        return ""
     return "truth" if is_truth(row) else fit(row.estimator, 92, 11, 1)[0]
 
 
@@ -281,5 +292,5 @@ def _write_numbers(svg: Svg, row: Row, decimals: int, x: float, y: float, right:
         svg.add("text", value, x=x, y=y, class_="small")
         return
     strong = "value" if estimator_of(row) == "naive" else "value strong"
-    svg.add("text", value, x=x + 52, y=y, class_=f"{strong} end")
+    svg.add("text", value, x=x + 54, y=y, class_=f"{strong} end")
     svg.add("text", between, x=right, y=y, class_="value quiet end")

@@ -137,19 +137,30 @@ def _rows(columns: Sequence[Sequence[str]], links: Sequence[Edge]) -> dict[str, 
     for _ in range(_SWEEPS):
         for column in columns:
             wanted = [_mean([rows[n] for n in beside.get(name, ())], rows[name]) for name in column]
-            rows.update(zip(column, _spread(wanted, tallest), strict=True))
+            rows.update(zip(column, _spread(column, wanted), strict=True))
     top = min(rows.values(), default=0.0)
     return {name: place - top for name, place in rows.items()}
 
 
-def _spread(wanted: Sequence[float], tallest: int) -> list[float]:
-    """Return places at least one row apart, in order, near the wanted ones."""
-    down: list[float] = []
-    for place in wanted:
-        down.append(max(place, down[-1] + 1) if down else place)
-    up: list[float] = []
-    for place in reversed(wanted):
-        up.append(min(place, up[-1] - 1) if up else place)
-    middle = [(a + b) / 2 for a, b in zip(down, reversed(up), strict=True)]
-    shift = max(0.0, -middle[0]) or min(0.0, tallest - 1 - middle[-1]) if middle else 0.0
-    return [place + shift for place in middle]
+def _spread(column: Sequence[str], wanted: Sequence[float]) -> list[float]:
+    """Return places in order and far enough apart, near the wanted ones.
+
+    Two nodes stand a row apart; arrows that only pass may run closer together.
+    """
+    gaps = [
+        0.4 if one in _passing(column) and other in _passing(column)
+        else 0.7 if {one, other} & _passing(column)
+        else 1.0
+        for one, other in pairwise(column)
+    ]  # fmt: skip
+    down = [wanted[0]] if wanted else []
+    for place, gap in zip(wanted[1:], gaps, strict=True):
+        down.append(max(place, down[-1] + gap))
+    up = [wanted[-1]] if wanted else []
+    for place, gap in zip(reversed(wanted[:-1]), reversed(gaps), strict=True):
+        up.append(min(place, up[-1] - gap))
+    return [(a + b) / 2 for a, b in zip(down, reversed(up), strict=True)]
+
+
+def _passing(column: Sequence[str]) -> set[str]:
+    return {name for name in column if "\x00" in name}

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from causalrec import __version__
+from causalrec.reporting._svg import clean
 from causalrec.reporting._view import Counters, build
 from causalrec.results import Result
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 300 * 1024
 _ROWS_TO_TRY = (200, 60, 20, 5)
+"""How many rows of a long table are shown, the most that fit."""
 
 
 def render_html(result: Result) -> str:
@@ -32,6 +34,11 @@ def render_html(result: Result) -> str:
     return page
 
 
+def _printable(value: object) -> object:
+    """Return text without what no document may hold; figures were cleaned when they were drawn."""
+    return clean(value) if isinstance(value, str) else value
+
+
 @cache
 def _environment() -> jinja2.Environment:
     import jinja2
@@ -40,5 +47,6 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("causalrec.reporting", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_printable,
         keep_trailing_newline=True,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from causalrec.reporting._evidence import Grid, evidence_grid, table_grid
 from causalrec.reporting._summary import headline, summary_table
+from causalrec.reporting._svg import clean
 from causalrec.results import Result
 
 _ALL_ROWS = 10**9
@@ -31,7 +32,8 @@ def _latex(result: Result) -> Iterator[str]:
     if whole and any(headline(section) is not None for section in result.sections):
         yield from _booktabs(table_grid(summary_table(result.sections), _ALL_ROWS, captioned=False))
     elif result.rows:
-        caption = f"{result.title}. {result.answer}".strip()
+        stop = "" if result.title.endswith(("?", "!", ".")) else "."
+        caption = f"{result.title}{stop} {result.answer}".strip()
         yield from _booktabs(evidence_grid(result.rows, _ALL_ROWS), caption)
     for table in result.tables:
         yield from _booktabs(table_grid(table, _ALL_ROWS, captioned=True))
@@ -64,4 +66,4 @@ def escape_latex(text: str) -> str:
     >>> print(escape_latex("50% of a_b & {c}"))
     50\% of a\_b \& \{c\}
     """
-    return "".join(_SPECIAL.get(letter, letter) for letter in " ".join(text.split()))
+    return "".join(_SPECIAL.get(letter, letter) for letter in " ".join(clean(text).split()))

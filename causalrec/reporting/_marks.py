@@ -23,6 +23,7 @@ _MARKS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 _OTHER = ("disc", "blue")
+_DIFFERENCE = ("disc", "ink")
 
 # Series of a chart, in their order.
 SERIES = (
@@ -45,12 +46,35 @@ def mark_of(row: Row) -> tuple[str, str]:
     """Return the shape and the colour of a row's mark."""
     if is_truth(row):
         return _MARKS["truth"]
+    if _is_difference(row.estimator):
+        return _DIFFERENCE
     return _MARKS.get(estimator_of(row), _OTHER)
 
 
 def estimator_of(row: Row) -> str:
     """Return the estimator's name in lower case, without what stands after it."""
     return row.estimator.lower().split(" ")[0].split(",")[0].strip("()")
+
+
+def subject_of(row: Row) -> str:
+    """Return whom a row speaks of, the same for naive, debiased and true; "" for everybody."""
+    if row.group and not row.derived_from:
+        return ", ".join(f"{name} = {level}" for name, level in sorted(row.group.items()))
+    bare = row.label
+    for name in sorted({row.estimator, row.estimator.lower(), "truth"} - {""}):
+        for tail in (f" ({name})", f", {name}", f": {name}", f" {name}"):
+            bare = bare.removesuffix(tail)
+        bare = (
+            bare.removeprefix(f"{name}: ").removeprefix(f"{name} (").removesuffix(")")
+            if (bare.startswith((f"{name}: ", f"{name} (")))
+            else bare
+        )
+    everybody = {row.estimator.lower(), row.metric.lower(), "truth", "all", "everybody", "overall"}
+    return "" if bare.lower() in everybody else bare
+
+
+def _is_difference(estimator: str) -> bool:
+    return any(sign in estimator for sign in (" - ", " \N{MINUS SIGN} ", " minus "))
 
 
 def draw_mark(svg: Svg, shape: str, colour: str, x: float, y: float, *, hover: str = "") -> None:

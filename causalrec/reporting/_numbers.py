@@ -35,8 +35,11 @@ def row_decimals(rows: Sequence[Row]) -> int:
     The typical error decides, so that one row of great precision does not lengthen all others.
     """
     errors = sorted(e for row in rows if (e := half_width(row)) is not None and e > 0)
+    values = [row.value for row in rows if row.value is not None]
+    if not errors:
+        return _without_zeros(values, decimals_for(values))
     middle = errors[len(errors) // 2 : len(errors) // 2 + 1]
-    return decimals_for([row.value for row in rows], [e / 2 for e in middle])
+    return decimals_for(values, [e / 2 for e in middle])
 
 
 def half_width(row: Row) -> float | None:
@@ -88,8 +91,15 @@ def column_texts(values: Sequence[object]) -> list[str]:
     sizes = [abs(v) for v in floats if v]
     if not floats or (sizes and max(sizes) > 1e4 * min(sizes)):
         return [format_cell(v).replace("-", MINUS) if _numeric(v) else _text(v) for v in values]
-    decimals = decimals_for(floats)
+    decimals = _without_zeros(floats, decimals_for(floats))
     return [number(float(v), decimals) if isinstance(v, float) else _text(v) for v in values]
+
+
+def _without_zeros(values: Sequence[float], decimals: int) -> int:
+    """Return fewer decimals where zeros end every number of a column: they say nothing."""
+    while decimals and all(number(v, decimals).endswith("0") for v in values):
+        decimals -= 1
+    return decimals
 
 
 def _numeric(value: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from causalrec.reporting._marks import estimator_of, is_truth
+from causalrec.reporting._marks import estimator_of, is_truth, subject_of
 from causalrec.results import Result, Row, Table
 
 _PREFERENCE = ("dr", "mrdr", "econml", "plain", "snips", "ips", "regression")
@@ -110,7 +110,9 @@ def headline(result: Result) -> Headline | None:
     candidates = gaps or levels or first
     if not candidates:
         return None
-    chosen = min(candidates, key=lambda row: (_subject(row) != _subject(candidates[0]), _rank(row)))
+    chosen = min(
+        candidates, key=lambda row: (subject_of(row) != subject_of(candidates[0]), _rank(row))
+    )
     return Headline(
         result,
         chosen,
@@ -124,20 +126,21 @@ def _rank(row: Row) -> int:
     return _PREFERENCE.index(name) if name in _PREFERENCE else len(_PREFERENCE)
 
 
-def _subject(row: Row) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(row.group.items()))
-
-
 def _beside(rows: Sequence[Row], chosen: Row, *, naive: bool) -> Row | None:
-    """Return the naive (or true) number of the same metric and subject, the same label first."""
-    found = [
+    """Return the naive (or true) number of the same metric and subject."""
+    alike = [
         row
         for row in rows
         if row.metric == chosen.metric
-        and _subject(row) == _subject(chosen)
         and bool(row.derived_from) == bool(chosen.derived_from)
         and row.value is not None
-        and (estimator_of(row) == "naive" and not is_truth(row) if naive else is_truth(row))
     ]
-    exact = [row for row in found if row.label == chosen.label]
-    return next(iter(exact or found), None)
+    found = [
+        row
+        for row in alike
+        if (estimator_of(row) == "naive" and not is_truth(row) if naive else is_truth(row))
+    ]
+    exact = [row for row in found if subject_of(row) == subject_of(chosen)]
+    # Where all rows speak of one subject, a truth without a name is the truth about it.
+    alone = len({subject_of(row) for row in alike} - {""}) <= 1
+    return next(iter(exact or (found if alone else [])), None)

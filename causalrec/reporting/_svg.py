@@ -44,7 +44,12 @@ class Svg:
     def add(
         self, tag: str, text: str | None = None, *, hover: str = "", **attributes: str | float
     ) -> None:
-        """Add an element; `hover` becomes its own title, which browsers show as a tip."""
+        """Add an element; `hover` becomes its own title, which browsers show as a tip.
+
+        An empty text is left out.
+        """
+        if text == "":
+            return
         body = Markup("")
         if hover:
             body += Markup("<title>{}</title>").format(clean(hover))
@@ -84,10 +89,11 @@ class Svg:
         """Return the figure as markup that a template may print as it stands."""
         name = self._identity
         labels = f"{name}-title {name}-desc" if self._description else f"{name}-title"
+        size = plain(self.width), plain(self.height)
         head = Markup(
-            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" role="img"'
-            ' aria-labelledby="{}"><title id="{}-title">{}</title>'
-        ).format(plain(self.width), plain(self.height), labels, name, clean(self._title))
+            '<svg width="{}" height="{}" viewBox="0 0 {} {}"'
+            ' role="img" aria-labelledby="{}"><title id="{}-title">{}</title>'
+        ).format(*size, *size, labels, name, clean(self._title))
         if self._description:
             head += Markup('<desc id="{}-desc">{}</desc>').format(name, clean(self._description))
         return head + Markup("").join(self._parts) + Markup("</svg>")

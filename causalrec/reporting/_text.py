@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 
 from causalrec.reporting._evidence import Grid, evidence_grid, table_grid
 from causalrec.reporting._summary import headline, summary_table
+from causalrec.reporting._svg import clean
 from causalrec.results import Result, Row, Table
 
 _ALL_ROWS = 10**9
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$!&])")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\N{MINUS SIGN}", "＝", "＋", "－", "＠")
+_FORMULA = ("=", "+", "-", "@", "\N{MINUS SIGN}", "＝", "＋", "－", "＠")
 
 CSV_COLUMNS = (
     "section",
@@ -55,7 +56,7 @@ def _markdown(result: Result, level: int) -> Iterator[str]:
     if whole and any(headline(section) is not None for section in result.sections):
         grid = table_grid(summary_table(result.sections), _ALL_ROWS, captioned=False)
         yield from (f"{below} The answers at a glance", "")
-        yield from _pipes(grid)
+        yield from _pipes(grid, caption=False)
     elif result.rows:
         yield from (f"{below} Evidence", "")
         yield from _pipes(evidence_grid(result.rows, _ALL_ROWS))
@@ -91,8 +92,9 @@ def _markdown_provenance(result: Result, heading: str) -> Iterator[str]:
         yield from (f"{heading} How to reproduce it", "", *lines, "")
 
 
-def _pipes(grid: Grid) -> Iterator[str]:
-    yield from (f"{_plain(grid.caption)}{'' if grid.caption.endswith('.') else '.'}", "")
+def _pipes(grid: Grid, *, caption: bool = True) -> Iterator[str]:
+    if caption:
+        yield from (f"{_plain(grid.caption)}{'' if grid.caption.endswith('.') else '.'}", "")
     yield "| " + " | ".join(_plain(name) for name in grid.columns) + " |"
     yield "|" + "|".join("---:" if numeric else "---" for numeric in grid.numeric) + "|"
     for row in grid.rows:
@@ -101,7 +103,7 @@ def _pipes(grid: Grid) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return _MARKDOWN.sub(r"\\\1", " ".join(clean(text).split()))
 
 
 def render_csv(result: Result) -> str:
@@ -153,6 +155,7 @@ def _csv_table(table: Table, section: str) -> Iterator[Sequence[object]]:
 
 
 def _guard(cell: object) -> object:
-    if isinstance(cell, str) and cell.startswith(_FORMULA):
-        return f"'{cell}"
-    return cell
+    if not isinstance(cell, str):
+        return cell
+    text = " ".join(clean(cell).splitlines())
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

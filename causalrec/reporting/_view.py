@@ -182,7 +182,7 @@ def _forest(result: Result, counters: Counters) -> Figure | None:
 def _evidence(result: Result, counters: Counters, max_rows: int) -> NumberedTable | None:
     if not result.rows:
         return None
-    return NumberedTable(counters.table(), evidence_grid(result.rows, max_rows))
+    return NumberedTable(counters.table(), evidence_grid(result.rows, max_rows, grouped=True))
 
 
 def _diagnostic(table: Table, counters: Counters, max_rows: int) -> Diagnostic:
