@@ -1,1 +1,8 @@
-"""Matrix factorisation trained on scores of a biased log."""
+"""Matrix factorisation trained on scores of a biased log, and its kernels."""
+
+from causalrec.factorization._files import load_model
+from causalrec.factorization._model import DebiasedMF
+from causalrec.factorization._protocols import Recommender
+from causalrec.factorization._tuning import TuningResult, tune
+
+__all__ = ["DebiasedMF", "Recommender", "TuningResult", "load_model", "tune"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -181,16 +181,20 @@ def _imputation(
     recipe = solver.recipe
     if recipe.estimator == "mrdr":
         return solver.weighted(target, weights).factors
+    weights = cell_weights(imputation_weighting(recipe), propensity)
     if recipe.imputation == "constant":
-        mean = float(np.average(target, weights=weights))
         pattern = solver.pattern
         empty = random_start(pattern.n_users, pattern.n_items, 0, solver.rng, recipe.dtype)
-        return Factors(
-            mean, empty.user_factors, empty.item_factors, empty.user_biases, empty.item_biases
-        )
-    weighting = cell_weights("naive" if recipe.imputation == "naive" else "ips", propensity)
+        return replace(empty, intercept=float(np.average(target, weights=weights)))
     rank = 0 if recipe.imputation == "biases" else recipe.n_factors
-    return solver.weighted(target, weighting, n_factors=rank).factors
+    return solver.weighted(target, weights, n_factors=rank).factors
+
+
+def imputation_weighting(recipe: Recipe) -> str:
+    """Return the name of the weights that the imputation of dr and mrdr is fitted with."""
+    if recipe.estimator == "mrdr":
+        return "mrdr"
+    return "naive" if recipe.imputation == "naive" else "ips"
 
 
 @dataclass

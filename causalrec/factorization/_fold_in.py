@@ -1,0 +1,118 @@
+"""New users of a fitted model: their own normal equations, with the items as they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from causalrec.factorization import _weighted
+from causalrec.factorization._common import (
+    Factors,
+    Pattern,
+    RidgeForm,
+    dot_rows,
+    one_blas_thread,
+)
+from causalrec.factorization._doubly_robust import doubly_robust_score, solve_users
+from causalrec.factorization._state import State, codes_of
+from causalrec.factorization._training import Recipe, imputation_weighting, raw_weights
+
+if TYPE_CHECKING:
+    from causalrec.interactions import InteractionLog
+
+
+def folded_state(
+    state: State,
+    recipe: Recipe,
+    log: InteractionLog,
+    propensity: NDArray[np.float64],
+) -> State:
+    """Return the state whose users are those of `log`, solved for the items as fitted.
+
+    Parameters
+    ----------
+    state : State
+    recipe : Recipe
+    log : InteractionLog
+        Events of the new users; its items must be known.
+    propensity : float64 array, shape (observed cells of `log`,)
+
+    Raises
+    ------
+    DataError
+        If an item is unknown, or a feature's column or level is.
+    """
+    cells = log.observed_cells()
+    way_out = "Items cannot be folded in: fit again on a log that has them."
+    item_codes = codes_of(state.item_ids, log.item_ids, "item", way_out)[cells.items]
+    order = np.lexsort((item_codes, cells.users))
+    users, items = cells.users[order], item_codes[order].astype(np.int32)
+    pattern = Pattern(users, items, log.n_users, len(state.item_ids))
+    target, features = np.array(cells.outcome[order]), state.features
+    if features is not None:
+        left = features.prior.user_side(features.user_encoder.apply(log.users).matrix)
+        features = replace(features, left=left)
+        target -= dot_rows(left, features.right, users, items)
+    with one_blas_thread():
+        factors, imputation = _solve(state, recipe, pattern, target, propensity[order])
+    return replace(
+        state,
+        user_ids=log.user_ids,
+        factors=factors,
+        imputation=imputation,
+        features=features,
+        seen_pointer=pattern.user_pointer,
+        seen_items=pattern.items,
+    )
+
+
+def _solve(
+    state: State,
+    recipe: Recipe,
+    pattern: Pattern,
+    target: NDArray[np.float64],
+    propensity: NDArray[np.float64],
+) -> tuple[Factors, Factors | None]:
+    """Return the factors and the imputation with the user side solved."""
+    scales = state.scales
+    counts = np.diff(pattern.user_pointer)
+    ridge = _ridge(recipe.regularization, counts, recipe.regularization_form, scales.mean_count)
+    if state.imputation is None:
+        weights = _in_units(raw_weights(recipe.estimator, propensity), scales.weight)
+        start = _without_users(state.factors, pattern.n_users)
+        return _weighted.solve_users(pattern, target, weights, start, ridge), None
+    imputation = _without_users(state.imputation, pattern.n_users)
+    if not (recipe.estimator == "dr" and recipe.imputation == "constant"):
+        raw = raw_weights(imputation_weighting(recipe), propensity)
+        weights = _in_units(raw, scales.imputation_weight)
+        imputation = _weighted.solve_users(pattern, target, weights, imputation, ridge)
+    left, right = imputation.low_rank()
+    predicted = np.asarray(imputation.predict(pattern.users, pattern.items), dtype=np.float64)
+    score = doubly_robust_score(pattern, target, 1.0 / propensity, left, right, predicted)
+    start = _without_users(state.factors, pattern.n_users)
+    return solve_users(score, start, ridge * scales.cells_per_observed), imputation
+
+
+def _in_units(weights: NDArray[np.float64], mean: float) -> NDArray[np.float64]:
+    """Return weights in units of the fit's mean weight (see `mean_one` for a mean of zero)."""
+    return weights / mean if mean > 0 else np.ones_like(weights)
+
+
+def _ridge(
+    ridge: float, counts: NDArray[np.int64], form: RidgeForm, mean_count: float
+) -> NDArray[np.float64]:
+    if form == "uniform":
+        return np.full(len(counts), ridge)
+    return np.asarray(ridge * np.maximum(counts, 1) / mean_count)
+
+
+def _without_users(factors: Factors, n_users: int) -> Factors:
+    dtype = factors.user_factors.dtype
+    return replace(
+        factors,
+        user_factors=np.zeros((n_users, factors.n_factors), dtype=dtype),
+        user_biases=np.zeros(n_users, dtype=dtype),
+    )

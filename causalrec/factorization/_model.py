@@ -1,0 +1,314 @@
+"""`DebiasedMF`: matrix factorisation trained on scores, with scikit-learn's conventions."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from causalrec.errors import DataError, StudyError, near_miss
+from causalrec.factorization._common import RidgeForm
+from causalrec.factorization._options import check_options
+from causalrec.factorization._predictions import Predictions
+from causalrec.factorization._prepare import Prepared, prepare, propensities, state_of
+from causalrec.factorization._training import (
+    Estimator,
+    Imputation,
+    Kernel,
+    Recipe,
+    Solver,
+    Trained,
+    train,
+)
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import ArrayLike
+
+    from causalrec.graph import CausalGraph
+    from causalrec.interactions import InteractionLog
+    from causalrec.nuisances import Propensity
+
+
+class DebiasedMF(Predictions):
+    """Matrix factorisation of what users would like, from a log that selection has biased.
+
+    f = features + mu + a_u + b_i + U_u . V_i is fitted to the outcomes of the observed cells,
+    weighted (naive, ips, snips), or to the doubly robust score of every cell of the grid (dr,
+    mrdr), s = g + (O / p)(y - g), as sparse + low rank.
+
+    Parameters
+    ----------
+    estimator : {"naive", "ips", "snips", "dr", "mrdr"}, default "mrdr"
+        What the observed cells weigh. naive: 1. ips and snips: 1 / p; with weights of mean 1 the
+        two train the same model (they differ in evaluation). dr: the score over all cells, with
+        the imputation g named by `imputation`. mrdr: the score with g fitted on weights
+        (1 - p) / p^2, which minimise its variance (Farajtabar et al. 2018, eq. 12).
+    n_factors : int, default 32
+        Rank k of the interaction; 0 leaves the biases alone.
+    regularization : float, default 8.0
+        Ridge on factors and biases, in units of mean-1 weights for every estimator: the prior
+        weighs as much as this many average observed cells. For dr and mrdr it is multiplied by
+        cells / observed cells inside, since there every cell of the grid counts once.
+    regularization_form : {"uniform", "count"}, default "uniform"
+        One ridge for every row, or in proportion to the row's observed cells (same total).
+    features : bool or sequence of str, default False
+        First fit a ridge regression on user features, item features and their crosses, then
+        factorise what it leaves. True: the graph's covariates if `fit` is given a graph, else all
+        usable columns of the user and item tables; a sequence names the columns.
+    feature_regularization : float, optional
+        Ridge of that regression, in the same unit; default `regularization`.
+    imputation : {"biases", "constant", "naive", "ips"}, default "biases"
+        g of "dr": user and item biases fitted by ips; the weighted mean; a naive or an ips
+        factorisation. With "ips" and propensities whose inverses sum to the number of cells, dr
+        returns g itself (Kang & Schafer 2007).
+    solver : {"als", "sgd"}, default "als"
+        Alternating least squares, exact in each half-sweep, or stochastic gradient descent.
+    n_sweeps : int, default 30
+        At most so many passes (in each stage).
+    tol : float, default 1e-5
+        Stop when a sweep lowers the loss by less than this share of it.
+    learning_rate : float, default 0.05
+        First step of "sgd"; sweep t takes learning_rate / sqrt(t).
+    clip_to_range : bool, default False
+        Cut predictions to the log's outcome range. The default leaves them as they are: a cut
+        makes ties and is not linear. `recommend` never cuts.
+    dtype : {"float64", "float32"}, default "float64"
+    kernel : {"auto", "scipy", "numba"}, default "auto"
+        "auto" compiles (numba) once observed cells x sweeps reach 10^7.
+    n_jobs : int, default 1
+        Threads of the compiled kernels; the result does not depend on it.
+    random_state : int or None, default 0
+        Seed of the start and of the order of "sgd".
+
+    Attributes
+    ----------
+    user_factors_, item_factors_ : float array, shapes (n_users, k), (n_items, k)
+    user_biases_, item_biases_ : float array, shapes (n_users,), (n_items,)
+    intercept_ : float
+    loss_history_ : float64 array, shape (n_sweeps_,)
+        Loss with its ridge after each sweep, per cell: weighted over the observed cells, or over
+        the whole grid for dr and mrdr.
+    converged_ : bool
+    n_sweeps_ : int
+    solver_path_ : {"scipy", "numba"}
+    share_clipped_ : float
+        Share of propensities that were clipped, as the propensity model reports it.
+    effective_sample_size_ : float
+        (sum w)^2 / sum w^2 of the observed cells' weights 1 / p (1 for naive).
+    user_ids_, item_ids_ : pandas.Index
+    notes_ : tuple of str
+        What was decided on the way, in sentences.
+
+    See Also
+    --------
+    tune : choose n_factors and regularization on the biased log.
+    load_model : read what `save` wrote.
+
+    References
+    ----------
+    Schnabel et al. (2016), Recommendations as treatments, eq. 10 (ips). Wang, Zhang, Sun & Qi
+    (2019), Doubly robust joint learning, eq. 8 (dr). Farajtabar, Chow & Ghavamzadeh (2018), More
+    robust doubly robust off-policy evaluation (mrdr).
+
+    Examples
+    --------
+    >>> from causalrec.simulation import simulate
+    >>> world = simulate("music", n_users=60, n_items=30, random_state=0)
+    >>> model = DebiasedMF(estimator="ips", n_factors=2).fit(world.log, propensity=0.2)
+    >>> model.user_factors_.shape
+    (60, 2)
+    >>> model.recommend(model.user_ids_[:1], k=2)["rank"].tolist()
+    [1, 2]
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator = "mrdr",
+        *,
+        n_factors: int = 32,
+        regularization: float = 8.0,
+        regularization_form: RidgeForm = "uniform",
+        features: bool | Sequence[str] = False,
+        feature_regularization: float | None = None,
+        imputation: Imputation = "biases",
+        solver: Solver = "als",
+        n_sweeps: int = 30,
+        tol: float = 1e-5,
+        learning_rate: float = 0.05,
+        clip_to_range: bool = False,
+        dtype: str = "float64",
+        kernel: Kernel = "auto",
+        n_jobs: int = 1,
+        random_state: int | None = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.n_factors = n_factors
+        self.regularization = regularization
+        self.regularization_form = regularization_form
+        self.features = features
+        self.feature_regularization = feature_regularization
+        self.imputation = imputation
+        self.solver = solver
+        self.n_sweeps = n_sweeps
+        self.tol = tol
+        self.learning_rate = learning_rate
+        self.clip_to_range = clip_to_range
+        self.dtype = dtype
+        self.kernel = kernel
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------ parameters
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's parameters by name (`deep` is scikit-learn's; no effect)."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name; return self."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                hint = near_miss(name, known)
+                raise StudyError(f"DebiasedMF has no parameter {name!r}.{hint}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        default = inspect.signature(type(self)).parameters
+        said = [f"{k}={v!r}" for k, v in self.get_params().items() if v != default[k].default]
+        return f"{type(self).__name__}({', '.join(said)})"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_state")
+
+    # ------------------------------------------------------------------ fitting
+
+    def fit(
+        self,
+        log: InteractionLog,
+        propensity: Propensity | ArrayLike | str | None = None,
+        graph: CausalGraph | None = None,
+    ) -> Self:
+        """Fit on the observed cells of a log.
+
+        Parameters
+        ----------
+        log : InteractionLog
+            Ratings, candidates (the exposed cells) or impressions.
+        propensity : Propensity, array, str, float or None
+            P(observed) or P(exposed) of the cells; None fits a logistic one (naive needs none).
+        graph : CausalGraph, optional
+            Decides the covariates of a propensity fitted here, and of `features=True`.
+
+        Raises
+        ------
+        DataError
+            If the log has no outcomes, or a propensity lies outside (0, 1].
+        StudyError
+            If an option means nothing.
+        """
+        recipe = self._recipe()
+        prepared = prepare(log, propensity, graph, recipe, self.features)
+        trained = train(prepared.problem, recipe)
+        return self._remember(log, prepared, trained)
+
+    def _recipe(self) -> Recipe:
+        options = self.get_params()
+        check_options(options)
+        return Recipe(**{one.name: options[one.name] for one in fields(Recipe)})
+
+    def _remember(self, log: InteractionLog, prepared: Prepared, trained: Trained) -> Self:
+        """Keep what was fitted in the attributes that scikit-learn's conventions name."""
+        self._state = state_of(log, prepared, trained, self._recipe())
+        self.loss_history_ = np.array(trained.fit.losses)
+        self.n_sweeps_ = len(trained.fit.losses)
+        self.converged_ = trained.fit.converged
+        self.solver_path_ = trained.path
+        self.share_clipped_ = prepared.share_clipped
+        p = prepared.problem.propensity
+        weights = np.ones_like(p) if self.estimator == "naive" else 1.0 / p
+        self.effective_sample_size_ = float(weights.sum() ** 2 / np.square(weights).sum())
+        self.notes_ = prepared.notes
+        return self
+
+    # ------------------------------------------------------------------ afterwards
+
+    def fold_in(
+        self,
+        log: InteractionLog,
+        propensity: Propensity | ArrayLike | str | None = None,
+    ) -> Self:
+        """Return a model of the users of another log, with the items as they were fitted.
+
+        Each user's factors solve their own normal equation, so what the fitted users get is
+        unchanged and the items are not moved. Users without events are predicted from their
+        features and the item biases.
+
+        Parameters
+        ----------
+        log : InteractionLog
+            Events of new users (or later events of known ones, which then stand alone) on items
+            that the model knows; with features, its user table has the same columns.
+        propensity : Propensity, array, str, float, optional
+            As in `fit`; needed by every estimator but naive, since a few events do not say what
+            made them visible.
+
+        Returns
+        -------
+        DebiasedMF
+            A fitted model: `predict` and `recommend` speak of the users of `log`.
+
+        Raises
+        ------
+        DataError
+            If an item is unknown, or the propensity is missing.
+        """
+        from causalrec.factorization._fold_in import folded_state
+
+        state = self._fitted
+        if propensity is None and self.estimator != "naive" and log.logging_propensity is None:
+            raise DataError(
+                f"Folding users into a model fitted by {self.estimator!r} needs the propensity of"
+                " their events: pass a number, a column's name, or the fitted PropensityModel."
+            )
+        p = propensities(log, propensity, None, self.estimator).values
+        folded = copy.copy(self)
+        folded._state = folded_state(state, self._recipe(), log, p)
+        return folded
+
+    def save(self, directory: str | os.PathLike[str]) -> Path:
+        """Write the model into a directory: arrays as safetensors, the rest as JSON.
+
+        Everything is written to a temporary directory beside it and renamed, so an interrupted
+        save leaves what was there. No code is written, and `load_model` executes none.
+
+        Parameters
+        ----------
+        directory : path
+            Created; a model that is already there is replaced, anything else is refused.
+
+        Raises
+        ------
+        ModelFileError
+            If ids are of a type that JSON cannot hold, or the directory holds something else.
+        """
+        from causalrec.factorization._files import save_model
+
+        fitted = {
+            "loss_history_": self.loss_history_.tolist(),
+            "n_sweeps_": self.n_sweeps_,
+            "converged_": self.converged_,
+            "solver_path_": self.solver_path_,
+            "share_clipped_": self.share_clipped_,
+            "effective_sample_size_": self.effective_sample_size_,
+            "notes_": list(self.notes_),
+        }
+        return save_model(Path(directory), self.get_params(), fitted, self._fitted)

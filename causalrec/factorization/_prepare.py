@@ -1,0 +1,174 @@
+"""From a log to the arrays that training needs, and from what was trained to a state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from causalrec.errors import DataError
+from causalrec.factorization._common import Pattern
+from causalrec.factorization._state import FeatureState, Scales, State
+from causalrec.factorization._training import (
+    Problem,
+    Recipe,
+    Trained,
+    imputation_weighting,
+    raw_weights,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from causalrec.graph import CausalGraph
+    from causalrec.interactions import InteractionLog
+    from causalrec.nuisances import Propensity
+    from causalrec.nuisances._features import Encoders
+
+
+@dataclass(frozen=True)
+class CellPropensities:
+    """Propensities of the observed cells, and what is to be said of them.
+
+    Attributes
+    ----------
+    values : float64 array, shape (observed cells,)
+    share_clipped : float
+    notes : tuple of str
+    """
+
+    values: NDArray[np.float64]
+    share_clipped: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training problem with what does not go into the arithmetic."""
+
+    problem: Problem
+    share_clipped: float
+    notes: tuple[str, ...]
+    encoders: Encoders | None
+
+
+def propensities(
+    log: InteractionLog,
+    propensity: Propensity | ArrayLike | str | None,
+    graph: CausalGraph | None,
+    estimator: str,
+) -> CellPropensities:
+    """Return the propensity of each observed cell; ones where naive was given none."""
+    from causalrec.nuisances import cell_propensity, resolve_propensity
+
+    cells = log.observed_cells()
+    if propensity is None and estimator == "naive":
+        note = "naive: every observed cell weighs the same; selection is not corrected."
+        return CellPropensities(np.ones(len(cells)), 0.0, (note,))
+    resolved = resolve_propensity(propensity, log, graph)
+    p = cell_propensity(resolved, log, cells.users, cells.items)
+    impossible = np.flatnonzero(~(p > 0.0))
+    if len(impossible):
+        raise DataError.bad_rows(
+            "propensity",
+            "is zero for cells that were observed",
+            count=len(impossible),
+            total=len(p),
+            rows=[
+                f"user {log.user_ids[cells.users[at]]!r}, item {log.item_ids[cells.items[at]]!r}"
+                for at in impossible[:5]
+            ],
+            way_out="What was observed had a positive probability: correct the propensities.",
+        )
+    return CellPropensities(p, float(resolved.share_clipped_), tuple(resolved.notes_))
+
+
+def prepare(
+    log: InteractionLog,
+    propensity: Propensity | ArrayLike | str | None,
+    graph: CausalGraph | None,
+    recipe: Recipe,
+    features: bool | Sequence[str],
+    *,
+    weigh_naive: bool = False,
+) -> Prepared:
+    """Return what `train` needs of a log.
+
+    With `weigh_naive` the propensities are resolved for naive too: its validation needs them.
+
+    Raises
+    ------
+    DataError
+        If the log has no outcomes, a propensity is zero, or a feature is not a column of the
+        user or item table.
+    """
+    log.require("ratings", "candidates", "impressions", purpose="training a DebiasedMF")
+    cells = log.observed_cells()
+    given = propensities(log, propensity, graph, "snips" if weigh_naive else recipe.estimator)
+    pattern = Pattern(cells.users, cells.items, log.n_users, log.n_items)
+    notes = given.notes
+    if recipe.estimator in {"dr", "mrdr"} and log.eligible_block(slice(0, 1)) is not None:
+        notes = (*notes, "Cells that were not eligible take part with their imputation as target.")
+    if isinstance(features, bool) and not features:
+        problem = Problem(pattern, np.asarray(cells.outcome), given.values)
+        return Prepared(problem, given.share_clipped, notes, None)
+    encoders, more = _encoders(log, graph, features)
+    x, z = encoders.user.apply(log.users).matrix, encoders.item.apply(log.items).matrix
+    problem = Problem(pattern, np.asarray(cells.outcome), given.values, x, z)
+    return Prepared(problem, given.share_clipped, (*notes, *more), encoders)
+
+
+def _encoders(
+    log: InteractionLog, graph: CausalGraph | None, features: bool | Sequence[str]
+) -> tuple[Encoders, tuple[str, ...]]:
+    from causalrec.nuisances._features import Encoders, choose_covariates
+
+    named = None if isinstance(features, bool) else tuple(features)
+    chosen = choose_covariates(log, graph if named is None else None, named)
+    if named is not None and chosen.event:
+        raise DataError(
+            f"{', '.join(map(repr, chosen.event))} describe events, not users or items: a"
+            " factorisation predicts cells, so its features must be columns of the users or"
+            " items table."
+        )
+    if not chosen.user and not chosen.item:
+        raise DataError(
+            "features=True found no usable column in the users and items tables. Pass tables"
+            " with columns (InteractionLog(events, users=..., items=...)), or features=False."
+        )
+    used = ", ".join(map(repr, (*chosen.user, *chosen.item)))
+    return Encoders.of(log, chosen), (f"Features: {used}, with all user x item crosses.",)
+
+
+def state_of(log: InteractionLog, prepared: Prepared, trained: Trained, recipe: Recipe) -> State:
+    """Return what a fitted model keeps."""
+    problem = prepared.problem
+    pattern, p = problem.pattern, problem.propensity
+    features = None
+    if trained.prior is not None and prepared.encoders is not None:
+        assert problem.x is not None  # a prior was fitted on them
+        assert problem.z is not None
+        left, right = trained.prior.user_side(problem.x), trained.prior.item_side(problem.z)
+        encoders = prepared.encoders
+        features = FeatureState(trained.prior, encoders.user, encoders.item, left, right)
+    counts = np.maximum(np.diff(pattern.user_pointer), 1)
+    scales = Scales(
+        float(raw_weights(recipe.estimator, p).mean()),
+        float(raw_weights(imputation_weighting(recipe), p).mean()),
+        pattern.n_cells / pattern.n,
+        float(counts.mean()),
+    )
+    return State(
+        log.user_ids,
+        log.item_ids,
+        trained.factors,
+        trained.imputation,
+        features,
+        pattern.user_pointer,
+        pattern.items,
+        scales,
+        (float(log.outcome_range[0]), float(log.outcome_range[1])),
+    )

@@ -1,0 +1,139 @@
+"""What a fitted model holds: ids, factors, what was seen, and what folding in needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from causalrec.errors import DataError, near_miss
+from causalrec.factorization._common import Factors, Floats, Integers, one_blas_thread
+from causalrec.factorization._features import FeaturePrior
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causalrec.nuisances._features import Encoder
+
+
+@dataclass(frozen=True)
+class FeatureState:
+    """The feature regression and how it reads a table.
+
+    Attributes
+    ----------
+    prior : FeaturePrior
+    user_encoder, item_encoder : Encoder
+    left, right : float64 array, shapes (n_users, r), (n_items, r)
+        The regression's prediction on every cell, as left right'.
+    """
+
+    prior: FeaturePrior
+    user_encoder: Encoder
+    item_encoder: Encoder
+    left: NDArray[np.float64]
+    right: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The units of the fit, which folding in must repeat.
+
+    Attributes
+    ----------
+    weight, imputation_weight : float
+        Mean of the raw weights of the weighted stage and of the imputation's.
+    cells_per_observed : float
+        Cells of the grid over observed cells.
+    mean_count : float
+        Observed cells of a user, on average (at least one counted each).
+    """
+
+    weight: float
+    imputation_weight: float
+    cells_per_observed: float
+    mean_count: float
+
+
+@dataclass(frozen=True)
+class State:
+    """A fitted model without its options.
+
+    Attributes
+    ----------
+    user_ids, item_ids : pandas.Index
+    factors : Factors
+    imputation : Factors or None
+    features : FeatureState or None
+    seen_pointer : int64 array, shape (n_users + 1,)
+    seen_items : int32 array
+        Items with an outcome, by user.
+    scales : Scales
+    outcome_range : (float, float)
+    """
+
+    user_ids: pd.Index
+    item_ids: pd.Index
+    factors: Factors
+    imputation: Factors | None
+    features: FeatureState | None
+    seen_pointer: Integers
+    seen_items: Integers
+    scales: Scales
+    outcome_range: tuple[float, float]
+
+    @cached_property
+    def low_rank(self) -> tuple[Floats, Floats]:
+        """(A, B) with f = A B': factors, biases and features in one."""
+        left, right = self.factors.low_rank()
+        if self.features is None:
+            return left, right
+        dtype = left.dtype
+        return (
+            np.hstack([left, self.features.left.astype(dtype)]),
+            np.hstack([right, self.features.right.astype(dtype)]),
+        )
+
+    def block(self, users: slice | Integers) -> Floats:
+        """Return f of some users and every item, shape (b, n_items)."""
+        left, right = self.low_rank
+        with one_blas_thread():
+            return np.asarray(left[users] @ right.T)
+
+    def seen_in(self, users: Integers) -> tuple[Integers, Integers]:
+        """Return (row, item) of what each of these users has an outcome for."""
+        starts = self.seen_pointer[users]
+        counts = self.seen_pointer[users + 1] - starts
+        rows = np.repeat(np.arange(len(users)), counts)
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return rows, self.seen_items[np.repeat(starts, counts) + within]
+
+
+def codes_of(known: pd.Index, ids: Sequence[Any] | pd.Index, entity: str, way_out: str) -> Integers:
+    """Return the codes of ids, or an error that names those the model does not know.
+
+    Parameters
+    ----------
+    known : pandas.Index
+    ids : sequence
+    entity : {"user", "item"}
+    way_out : str
+        What the reader can do about an unknown id, as a sentence.
+    """
+    import pandas as pd
+
+    asked = ids if isinstance(ids, pd.Index) else pd.Index(ids)
+    codes = known.get_indexer(asked)
+    unknown = asked[codes < 0]
+    if len(unknown):
+        shown = ", ".join(repr(one) for one in unknown[:5].tolist())
+        hint = near_miss(str(unknown[0]), map(str, known[:10_000]))
+        raise DataError(
+            f"{len(unknown):,} of {len(asked):,} {entity} ids are unknown to the model: {shown}."
+            f"{hint} {way_out}"
+        )
+    return np.asarray(codes)
