@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from causalrec.errors import DataError, StudyError
+from causalrec.evaluation._agreement import (
+    Agreement,
+    agreement,
+    agreement_answer,
+    agreement_table,
+    judged_together,
+    line_of,
+)
 from causalrec.evaluation._engine import Sums, key
 from causalrec.evaluation._mean_rows import interval_method
 from causalrec.evaluation._plan import Plan
@@ -20,8 +26,8 @@ from causalrec.results import (
     Assumption,
     Result,
     Row,
-    Table,
     format_cell,
+    multiplicity,
     provenance,
     rows_from_estimate,
 )
@@ -29,57 +35,6 @@ from causalrec.scores import Score
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
-
-POWER = 0.8
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """What one comparison says.
-
-    Attributes
-    ----------
-    estimate : Estimate
-        The difference, one label.
-    lower, upper : float
-    equivalence_p : float
-        Two one-sided tests (Schuirmann 1987): the larger p of "at most -margin" and "at least
-        margin".
-    detectable : float
-        Smallest true difference that this comparison would find with probability .8.
-    """
-
-    estimate: Estimate
-    lower: float
-    upper: float
-    equivalence_p: float
-    detectable: float
-
-    @property
-    def differ(self) -> bool:
-        """Whether the interval excludes zero."""
-        return self.lower > 0.0 or self.upper < 0.0
-
-
-def agreement(difference: Estimate, margin: float, level: float) -> Agreement:
-    """Judge a difference: its interval, equivalence within a margin, what it could detect."""
-    from scipy import stats
-
-    lower, upper = difference.interval(level)[0]
-    value = float(difference)
-    error = float(difference.standard_error[0])
-    freedom = float(difference.degrees_of_freedom[0])
-    below = _one_sided(difference, margin, value < margin)
-    above = _one_sided(difference, -margin, value > -margin)
-    critical = stats.t.ppf(0.5 + level / 2, freedom) + stats.t.ppf(POWER, freedom)
-    return Agreement(
-        difference, float(lower), float(upper), max(below, above), float(critical * error)
-    )
-
-
-def _one_sided(difference: Estimate, null: float, towards: bool) -> float:
-    half = float(difference.p_value(null)[0]) / 2.0
-    return half if towards else 1.0 - half
 
 
 def compare_with_randomized(
@@ -165,23 +120,31 @@ def compare_plan(
     kept = (head,) if head == "naive" else (head, "naive")
     plan = replace(plan, groups=plan.groups[:1]).beside(slice_log, kept)
     sums = plan.run()
-    rows: list[Row] = []
-    lines = []
-    sentences = []
-    for term in plan.terms:
-        found, judged = _rows_of(plan, sums, term, margin)
-        rows += found
-        lam = explaining_lambda(plan, term, float(sums.estimate[key(term, "randomized")]))
-        lines.append(_line(term, judged, lam))
-        sentences.append(_sentence(term, head, sums, judged, margin, lam))
+    found = [_rows_of(plan, sums, term, margin) for term in plan.terms]
+    judgements = judged_together([judged for _, judged in found])
+    lambdas = [
+        explaining_lambda(plan, term, float(sums.estimate[key(term, "randomized")]))
+        for term in plan.terms
+    ]
+    rows = []
+    for (lines_of_term, _), judged in zip(found, judgements, strict=True):
+        first = lines_of_term[0].model_copy(update={"p_adjusted": judged.adjusted_p})
+        rows += [first, *lines_of_term[1:]]
+    lines = [
+        line_of(term, judged, lam)
+        for term, judged, lam in zip(plan.terms, judgements, lambdas, strict=True)
+    ]
     return Result(
         kind="comparison",
         title="Comparison with the randomised slice",
         question="Does the answer from the biased log agree with what was drawn at random?",
-        answer=" ".join(sentences),
+        answer=agreement_answer(plan, sums, judgements, lambdas, margin),
         rows=tuple(rows),
-        tables=(_table(lines, margin),),
+        tables=(agreement_table(lines, margin),),
         assumptions=(_uniform(), _held_fixed(plan)),
+        family=multiplicity(len(judgements), "holm", "differences to the slice")
+        if len(judgements) > 1
+        else "",
         notes=(
             f"The slice has {len(slice_log.observed_cells()):,} cells, of which"
             f" {sums.weights['randomized', ''].n:,} are in the population compared.",
@@ -214,11 +177,6 @@ def _rows_of(plan: Plan, sums: Sums, term: Term, margin: float) -> tuple[list[Ro
     return [rows[0], *rows[-2:], *rows[1:-2]], judged
 
 
-def _is_named(term: Term) -> bool:
-    """Whether the model has a name of its own, not the one that a single model gets."""
-    return term.model not in {"", "model"}
-
-
 def _described(
     estimate: Estimate,
     plan: Plan,
@@ -237,83 +195,6 @@ def _described(
         null=null,
         n=None if n is None else {estimate.labels[0]: n},
         interval_method=interval_method(plan.sampled),
-    )
-
-
-def _line(term: Term, judged: Agreement, lam: float | None) -> tuple[Any, ...]:
-    return (
-        term.metric,
-        term.model,
-        float(judged.estimate),
-        judged.lower,
-        judged.upper,
-        judged.equivalence_p,
-        judged.detectable,
-        lam,
-    )
-
-
-def _table(lines: Sequence[tuple[Any, ...]], margin: float) -> Table:
-    finite = [
-        tuple(
-            None if isinstance(entry, float) and not math.isfinite(entry) else entry
-            for entry in line
-        )
-        for line in lines
-    ]
-    return Table(
-        name="agreement",
-        title="Agreement with the randomised slice",
-        columns=(
-            "metric",
-            "model",
-            "difference",
-            "lower",
-            "upper",
-            "equivalence p",
-            "detectable difference",
-            "Lambda",
-        ),
-        rows=tuple(finite),
-        caption=f"Equivalence: two one-sided tests within {margin:g}. Detectable: with"
-        f" probability {POWER:g}. Lambda: the smallest factor by which the odds of being recorded"
-        " would have to be wrong for the bounds to reach the slice's value.",
-    )
-
-
-def _sentence(
-    term: Term, head: str, sums: Sums, judged: Agreement, margin: float, lam: float | None
-) -> str:
-    value = float(sums.estimate[key(term, head)])
-    randomised = float(sums.estimate[key(term, "randomized")])
-    subject = (
-        term.metric if not term.model or term.model == "model" else f"{term.metric} of {term.model}"
-    )
-    start = (
-        f"The {head.upper()} {subject} from the biased log is {value:.4g}, the randomised slice"
-        f" gives {randomised:.4g}: a difference of {float(judged.estimate):.3g}"
-        f" [{judged.lower:.3g}, {judged.upper:.3g}] (standard error"
-        f" {float(judged.estimate.standard_error[0]):.2g})."
-    )
-    if not (np.isfinite(judged.lower) and np.isfinite(judged.upper)):
-        return f"{start} There are too few clusters for an interval."
-    if judged.differ:
-        reach = (
-            ""
-            if lam is None
-            else (
-                f" Odds of being recorded that are wrong by a factor of {lam:.2f} would be enough."
-            )
-        )
-        return (
-            f"{start} They differ: either the outcome itself decides what is recorded, beyond the"
-            f" covariates, or the propensity model is wrong.{reach}"
-        )
-    if judged.equivalence_p < 0.05:
-        return f"{start} They agree within {margin:g} (p = {judged.equivalence_p:.2g})."
-    return (
-        f"{start} They cannot be told apart, but neither are they shown to agree within"
-        f" {margin:g}; a difference of {judged.detectable:.3g} would have been found."
     )
 
 
@@ -376,7 +257,7 @@ def _of_estimate(
         f" {float(plain):.4g}; they {verdict}: {format_cell(gap)} [{format_cell(gap - half)},"
         f" {format_cell(gap + half)}].",
         rows=(row,),
-        tables=(_table([line], margin),),
+        tables=(agreement_table([line], margin),),
         assumptions=(_uniform(),),
         notes=("A bare estimate carries no cells: no covariance with the slice was used.",),
         provenance=provenance(slice_log, None, {"margin": margin}),

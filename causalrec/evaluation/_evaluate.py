@@ -1,0 +1,162 @@
+"""How good a recommender is, had selection not been at work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from causalrec.errors import StudyError
+from causalrec.evaluation._cells import PopulationName
+from causalrec.evaluation._compare import compare_plan
+from causalrec.evaluation._evaluation_options import EvaluationQuestion, estimators_for
+from causalrec.evaluation._evaluator import Evaluator
+from causalrec.evaluation._law import GainForm
+from causalrec.evaluation._recommenders import contenders
+from causalrec.evaluation._setup import check_population, check_sampled, parts_of
+from causalrec.evaluation.metrics import parse_metrics
+from causalrec.results import Result, Row
+
+if TYPE_CHECKING:
+    from causalrec.graph import CausalGraph
+    from causalrec.interactions import InteractionLog
+
+EvaluationEstimator = Literal["snips", "ips", "dr", "naive", "plain"]
+MARGIN = 0.05
+
+
+class EvaluationResult(Result):
+    """The answer of `evaluate`: values first, then the paired differences."""
+
+    @property
+    def differences(self) -> tuple[Row, ...]:
+        """The paired differences between models."""
+        return tuple(row for row in self.rows if row.metric.startswith("difference of "))
+
+
+def evaluate(
+    models: Any,
+    log: InteractionLog,
+    metrics: str | Sequence[str] = ("mse", "mae", "dcg@5", "recall@5"),
+    *,
+    estimator: EvaluationEstimator | Sequence[EvaluationEstimator] | None = None,
+    propensity: Any = None,
+    outcome_model: Any = None,
+    graph: CausalGraph | None = None,
+    sampled: Sequence[str] = ("user", "item"),
+    population: PopulationName = "supported",
+    relevance_threshold: float | None = None,
+    gain: GainForm = "linear",
+    train: InteractionLog | None = None,
+    clip: float | None = None,
+    floor: float = 1e-3,
+    level: float = 0.95,
+    random_state: int | None = 0,
+) -> EvaluationResult:
+    """Estimate metrics of one or several models over a population of cells, recorded or not.
+
+    Parameters
+    ----------
+    models : Recommender, callable(users, items), or dict of name to either
+        A dict is compared in pairs: differences with intervals from the joint covariance, and one
+        Holm correction over all of them.
+    log : InteractionLog
+        Ratings or candidates. The test part of a split has its own propensities (p times its
+        rate). Randomised rows: a log of them alone is evaluated plainly; a slice beside other rows
+        is compared with.
+    metrics : str or sequence of str
+        "mse", "mae", "dcg@k", "recall@k" (micro), "ndcg@k".
+    estimator : {"snips", "ips", "dr", "naive", "plain"} or several of them, optional
+        The first is the headline; naive always stands beside a weighted one. Default: "snips", or
+        "plain" where all rows are randomised.
+    propensity : Propensity, array, column name or float, optional
+        Default: a logistic model on the graph's covariates.
+    outcome_model : CellOutcomeModel, Recommender or callable, optional
+        For "dr", and for NDCG of a biased log; it must not be a model that is evaluated. Default:
+        a feature model, cross-fitted by user.
+    graph : CausalGraph, optional
+        Decides the covariates of what is fitted here.
+    sampled : tuple
+        What the interval treats as drawn: ("user", "item"), ("user",) or ().
+    population : {"supported", "all"}
+        "all" declines a point where support fails.
+    relevance_threshold : float, optional
+        Outcomes at or above it are relevant: the gain of dcg and ndcg is then 0 or 1. Recall needs
+        it unless outcomes are 0 and 1.
+    gain : {"linear", "exponential"}
+        Without a threshold: the outcome, or 2^outcome - 1.
+    train : InteractionLog, optional
+        Its cells neither compete in the lists nor count ("unseen" items); propensities are turned
+        into those of the cells outside it.
+    clip : float, optional
+        Propensities below it are raised to it (biased, counted).
+    floor : float
+        Cells with a smaller propensity lack support.
+    level : float
+        Level of the intervals.
+    random_state : int or None
+        Seed of the folds.
+
+    Returns
+    -------
+    EvaluationResult
+
+    Raises
+    ------
+    StudyError
+        For an unknown metric or estimator, "plain" on a biased log, recall without a threshold, or
+        an outcome model that is evaluated itself.
+    DataError
+        If a model gives no finite prediction for an eligible cell.
+
+    Notes
+    -----
+    Schnabel et al. (2016), equations 10 and 11; a list metric by SNIPS has one normaliser:
+    (sum d O h / p) / (sum d O / p) times sum d / users. DR imputes the metric, not the outcome: a
+    squared error with the variance in it. All eligible items of a user compete.
+
+    Examples
+    --------
+    >>> import causalrec as cr
+    >>> world = cr.simulate("music", n_users=300, n_items=60, density=0.2, random_state=1)
+    >>> p = cr.KnownPropensity(world.potential.propensity)
+    >>> models = {"three": lambda u, i: [3.0] * len(u), "four": lambda u, i: [4.0] * len(u)}
+    >>> [row.label for row in cr.evaluate(models, world.log, "mse", propensity=p).differences]
+    ['mse: three - four']
+    """
+    log.require("ratings", "candidates", purpose="an evaluation over cells, recorded or not")
+    parts = parts_of(log)
+    estimators, uniform = estimators_for(estimator, parts)
+    used = parts.randomized if uniform else parts.selected
+    assert used is not None
+    question = EvaluationQuestion(
+        log=used,
+        contenders=contenders(models),
+        metrics=parse_metrics(metrics),
+        estimators=estimators,
+        uniform=uniform,
+        propensity=propensity,
+        outcome_model=outcome_model,
+        graph=graph,
+        sampled=check_sampled(sampled),
+        population=check_population(population),
+        threshold=relevance_threshold,
+        gain_form=gain,
+        train=train,
+        clip=clip,
+        floor=floor,
+        level=level,
+        seed=random_state,
+    )
+    if gain not in {"linear", "exponential"}:
+        raise StudyError(f"gain={gain!r} is not known: 'linear' or 'exponential'.")
+    found = Evaluator.of(question).answer()
+    result = EvaluationResult(**found.content)
+    plan = found.plan
+    if plan is not None and not uniform and parts.randomized is not None and log.kind == "ratings":
+        compared = compare_plan(plan, parts.randomized, margin=MARGIN)
+        result = result.model_copy(
+            update={"answer": f"{compared.answer} {result.answer}", "sections": (compared,)}
+        )
+    carried = result.with_internals(plan=None if uniform else plan, estimate=found.estimate)
+    assert isinstance(carried, EvaluationResult)
+    return carried

@@ -1,0 +1,95 @@
+"""The options of an evaluation, checked and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from causalrec.errors import StudyError
+from causalrec.evaluation._engine import NEEDS_WEIGHT
+from causalrec.evaluation._law import Gain, GainForm
+from causalrec.evaluation._recommenders import Contender
+from causalrec.evaluation._setup import Parts, check_estimators
+from causalrec.evaluation.metrics import Metric
+
+if TYPE_CHECKING:
+    from causalrec.graph import CausalGraph
+    from causalrec.interactions import InteractionLog
+
+ESTIMATORS = ("snips", "ips", "dr", "naive", "plain")
+
+
+def estimators_for(asked: str | Sequence[str] | None, parts: Parts) -> tuple[tuple[str, ...], bool]:
+    """Return the estimators, the headline first, and whether the log is a randomised slice."""
+    if parts.selected is None:
+        names = ("plain",) if asked is None else check_estimators(asked, ESTIMATORS)
+        return tuple(dict.fromkeys("plain" if n == "naive" else n for n in names)), True
+    names = ("snips",) if asked is None else check_estimators(asked, ESTIMATORS)
+    if "plain" not in names:
+        weighted = bool(NEEDS_WEIGHT & set(names))
+        return (*names, "naive") if weighted and "naive" not in names else names, False
+    if names == ("plain",) and parts.randomized is not None:
+        return names, True
+    raise StudyError(
+        "estimator='plain' belongs to randomised logs, and this one was made by selection: its"
+        " plain mean is called 'naive'. Mark uniform rows with randomized=..., or choose 'snips'."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationQuestion:
+    """The options of `evaluate`, checked."""
+
+    log: InteractionLog
+    contenders: tuple[Contender, ...]
+    metrics: tuple[Metric, ...]
+    estimators: tuple[str, ...]
+    uniform: bool
+    propensity: Any
+    outcome_model: Any
+    graph: CausalGraph | None
+    sampled: tuple[str, ...]
+    population: str
+    threshold: float | None
+    gain_form: GainForm
+    train: InteractionLog | None
+    clip: float | None
+    floor: float
+    level: float
+    seed: int | None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models."""
+        return tuple(c.name for c in self.contenders)
+
+    @property
+    def gain(self) -> Gain:
+        """What a listed outcome is worth."""
+        if self.threshold is None and any(m.definition.name == "recall" for m in self.metrics):
+            outcome = self.log.observed_cells().outcome
+            if not np.isin(outcome, (0.0, 1.0)).all():
+                raise StudyError(
+                    "Recall asks which outcomes are relevant: pass relevance_threshold=..., for"
+                    " example 4 for ratings from 1 to 5."
+                )
+            return Gain(1.0)
+        return Gain(self.threshold, self.gain_form)
+
+
+def config_of(question: EvaluationQuestion) -> dict[str, Any]:
+    return {
+        "models": list(question.models),
+        "metrics": [m.label for m in question.metrics],
+        "estimators": list(question.estimators),
+        "sampled": list(question.sampled),
+        "population": question.population,
+        "relevance_threshold": question.threshold,
+        "gain": question.gain_form,
+        "unseen": question.train is not None,
+        "clip": question.clip,
+        "floor": question.floor,
+    }
