@@ -139,31 +139,16 @@ class Influence:
         assert isinstance(sums, SmallSums), "sums of one dimension are always held as an array"
         return sums.values
 
-    def one_way(self, dimension: str, matrix: FloatArray) -> FloatArray:
-        """One-way variance of each mapped column, (q,)."""
-        mapped = self.cluster_sums(dimension) @ matrix
-        variance: FloatArray = np.einsum("gq,gq->q", mapped, mapped)
-        return variance
-
     def effective_clusters(self, dimension: str, matrix: FloatArray) -> FloatArray:
         """Effective number of clusters of each mapped column, (q,).
 
-        Satterthwaite's count of Carter, Schnepel & Steigerwald (2017): (sum v)^2 / sum v^2 with v
-        the variance that a cluster would contribute if contributions were proportional to its
-        share. An atom's variance is spread over its clusters by squared share, so a contrast of 8
-        against 40 clusters counts about 11, not 48.
+        Satterthwaite's (sum v)^2 / sum v^2 of the clusters' contributions v to the variance, as
+        Carter, Schnepel & Steigerwald (2017) count them, from the design alone: v is the squared
+        share of the denominator that a cluster holds, summed over the atoms with their squared
+        coefficients. Equal clusters count fully; a contrast of 8 against 40 counts 11, not 48.
         """
-        squared = np.square(self.full_share(dimension))
-        total = squared.sum(axis=0)
-        spread = divide(squared, total)
-        atoms = self.one_way(dimension, np.eye(self.n_atoms))
-        weight = np.square(matrix) * atoms[:, None]
-        constant = weight.sum(axis=0) <= 0.0
-        weight[:, constant] = np.square(matrix[:, constant])
-        contribution = spread @ weight
-        fourth = np.square(contribution).sum(axis=0)
-        second = np.square(contribution.sum(axis=0))
-        return divide(second, fourth)
+        contribution = np.square(self.full_share(dimension)) @ np.square(matrix)
+        return divide(np.square(contribution.sum(axis=0)), np.square(contribution).sum(axis=0))
 
 
 def join_influences(parts: Sequence[Influence]) -> tuple[Influence, list[IntArray]]:

@@ -30,8 +30,7 @@ def small_sample(
     The dimension with the fewest effective clusters decides, G of them: G - 1 degrees of freedom,
     and a standard error sqrt(G / (G - 1)) larger, because residuals about an estimated mean are
     too small. With one dimension of equal clusters this is Student's interval exactly. In the
-    studies of tests/inference the minimum covers 93-97 %, a Satterthwaite average over
-    dimensions 90-95 %.
+    studies of tests/inference the minimum covers 93-97 %; averaging over dimensions, 90-95 %.
 
     Parameters
     ----------

@@ -49,16 +49,16 @@ class FittedNuisance:
     def information(self) -> FloatArray:
         """Negative derivative of the estimating equations, (d, d)."""
         weighted = self.design * self.curvature[:, None]
-        total: FloatArray = weighted.T @ self.design
-        total += np.diag(self.penalty)
-        return total
+        total = np.asarray(weighted.T @ self.design, dtype=np.float64)
+        return total + np.diag(self.penalty)
 
     def correction(self, derivative: FloatArray) -> FloatArray:
         """Rows (n, q) to add to a numerator whose derivative by the linear predictor is given."""
         gradient = self.design.T @ derivative
         solved, *_ = np.linalg.lstsq(self.information, gradient, rcond=None)
         rows: FloatArray = self.residual[:, None] * (self.design @ solved)
-        return rows - rows.mean(axis=0)  # sums to zero already where there is no penalty
+        rows -= rows.mean(axis=0)  # sums to zero already where there is no penalty
+        return rows
 
 
 def fitted_logistic(
