@@ -22,6 +22,8 @@ from causalrec.results import Table
 WIDTH = 440.0
 MAX_CATEGORIES = 24
 MAX_POINTS = 240
+BALANCED = 0.1
+"""A standardised mean difference below this is usually called balanced (Austin 2009)."""
 _HEIGHT = 210.0
 _LEFT = 46.0
 
@@ -195,6 +197,10 @@ def _bars(data: Data, table: Table, identity: str) -> Markup:
 
 def _dots(data: Data, table: Table, identity: str) -> Markup:
     svg, x, middles, _ = _categories(data, table, identity, 24.0)
+    for limit in (-BALANCED, BALANCED):
+        if table.name.startswith("balance") and x.inside(limit):
+            svg.add("line", x1=x(limit), x2=x(limit), y1=middles[0] - 12, y2=middles[-1] + 12,
+                    class_="link")  # fmt: skip
     for i, middle in enumerate(middles):
         here = [column[i] for _, column in data.series]
         known = [value for value in here if value is not None]
@@ -242,6 +248,9 @@ def _lines(data: Data, table: Table, identity: str) -> Markup:
     svg = _start(table, data, _HEIGHT, identity)
     x, y = _two_scales(data, zero=False)
     _frame(svg, x, y, (data.axis, data.series[0][0] if len(data.series) == 1 else ""))
+    low, high = max(x.low, y.low), min(x.high, y.high)
+    if table.name.startswith("calibration") and low < high:
+        svg.add("line", x1=x(low), y1=y(low), x2=x(high), y2=y(high), class_="link")
     _draw_curves(svg, data, x, y)
     _legend(svg, data, 10, "curves")
     return svg.render()

@@ -74,7 +74,7 @@ def evidence_grid(rows: Sequence[Row], max_rows: int, *, grouped: bool = False) 
     ]
     shown = list(rows)[:max_rows]
     hidden = dict.fromkeys(row.note for row in rows if row.status == "suppressed" and row.note)
-    said = [f"Suppressed: {note.removeprefix('hidden: ')}." for note in hidden]
+    said: list[str] = []
     kept: list[tuple[str, bool, list[str]]] = []
     for name, numeric, text_of in columns:
         every = [text_of(row) for row in rows]
@@ -88,7 +88,7 @@ def evidence_grid(rows: Sequence[Row], max_rows: int, *, grouped: bool = False) 
         else:
             kept.append((name, numeric, [text_of(row) for row in shown]))
     return Grid(
-        caption=" ".join(["The numbers.", *reversed(said)]),
+        caption=" ".join(["The numbers.", *said, *(_why_hidden(note) for note in hidden)]),
         columns=tuple(name for name, _, _ in kept),
         numeric=tuple(numeric for _, numeric, _ in kept),
         rows=tuple(zip(*(texts for _, _, texts in kept), strict=True)),
@@ -143,6 +143,10 @@ def _key(row: Row) -> tuple[str, bool]:
 def _decimals_by_metric(rows: Sequence[Row]) -> dict[tuple[str, bool], int]:
     keys = dict.fromkeys(_key(row) for row in rows)
     return {key: row_decimals([row for row in rows if _key(row) == key]) for key in keys}
+
+
+def _why_hidden(note: str) -> str:
+    return f"Suppressed: {note.removeprefix('hidden: ')}."
 
 
 def _estimate(row: Row, decimals: int) -> str:

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from causalrec.reporting._axes import Scale
-from causalrec.reporting._marks import draw_mark, estimator_of, is_truth, mark_of, subject_of
+from causalrec.reporting._marks import (
+    draw_mark,
+    estimator_of,
+    is_drawable,
+    is_truth,
+    mark_of,
+    subject_of,
+)
 from causalrec.reporting._numbers import interval, number, row_decimals
 from causalrec.reporting._svg import Svg, fit
 from causalrec.results import Row, format_row
@@ -82,7 +89,7 @@ def draw_forest(rows: Sequence[Row], *, title: str, identity: str, narrow: bool)
         For a telephone: labels above their marks.
     """
     kept = _first_lines(panels(rows))
-    drawn = [panel for panel in kept if any(row.value is not None for row in panel.rows)]
+    drawn = [panel for panel in kept if any(is_drawable(row) for row in panel.rows)]
     if not drawn:
         return None
     layout = _Narrow() if narrow else _Wide()
@@ -142,8 +149,9 @@ def _in_words(drawn: Sequence[Panel]) -> str:
 
 def _domain(panel: Panel) -> list[float]:
     """Return what the axis must show; an interval that dwarfs the others is cut with an arrow."""
-    rows = [row for row in panel.rows if row.value is not None]
+    rows = [row for row in panel.rows if is_drawable(row)]
     values = [row.value for row in rows if row.value is not None]
+    values = values or [end for row in rows for end in (row.lower, row.upper) if end is not None]
     values += [panel.truth] if panel.truth is not None else []
     ends = [(r.lower, r.upper) for r in rows if r.lower is not None and r.upper is not None]
     widths = sorted(upper - lower for lower, upper in ends)
@@ -152,6 +160,8 @@ def _domain(panel: Panel) -> list[float]:
         low, high = min(values) - reach, max(values) + reach
         values += [min(max(v, low), high) for pair in ends for v in pair]
     spread = max(values) - min(values)
+    if any(row.derived_from for row in rows):
+        return [*values, 0.0]
     tested = any(row.p_value is not None for row in rows)
     near = min(values) - 2 * spread <= 0 <= max(values) + 2 * spread
     return [*values, 0.0] if tested and near else values
@@ -261,7 +271,7 @@ def _truth_line(svg: Svg, panel: Panel, scale: Scale, top: float, bottom: float)
 
 
 def _draw_row(svg: Svg, row: Row, scale: Scale, y: float) -> None:
-    if row.value is None and row.lower is None:
+    if not is_drawable(row):
         return
     shape, colour = mark_of(row)
     weak = " weak" if row.status == "low_support" else ""
@@ -278,7 +288,7 @@ def _draw_row(svg: Svg, row: Row, scale: Scale, y: float) -> None:
 
 
 def _number_texts(row: Row, decimals: int) -> list[str]:
-    if row.status == "suppressed" or (row.value is None and row.lower is None):
+    if row.status == "suppressed" or not is_drawable(row):
         return [_STATUS_WORDS.get(row.status, "no point estimate"), ""]
     between = interval(row, decimals) or (
         "" if is_truth(row) else _STATUS_WORDS.get(row.status, "")
@@ -288,7 +298,7 @@ def _number_texts(row: Row, decimals: int) -> list[str]:
 
 def _write_numbers(svg: Svg, row: Row, decimals: int, x: float, y: float, right: float) -> None:
     value, between = _number_texts(row, decimals)
-    if not between and row.value is None:
+    if not is_drawable(row):
         svg.add("text", value, x=x, y=y, class_="small")
         return
     strong = "value" if estimator_of(row) == "naive" else "value strong"

@@ -42,6 +42,11 @@ def is_truth(row: Row) -> bool:
     return "truth" in names or row.label.lower().startswith(("truth ", "truth:", "truth("))
 
 
+def is_drawable(row: Row) -> bool:
+    """Return whether a row has a point or at least bounds."""
+    return row.value is not None or (row.lower is not None and row.upper is not None)
+
+
 def mark_of(row: Row) -> tuple[str, str]:
     """Return the shape and the colour of a row's mark."""
     if is_truth(row):

@@ -30,7 +30,7 @@ def draw_spark(line: Headline, *, identity: str) -> Markup:
         x = scale(line.truth.value)
         svg.add("line", x1=x, x2=x, y1=2, y2=HEIGHT - 2, class_="truth")
     for row in (line.naive, line.debiased):
-        if row is None or row.value is None:
+        if row is None:
             continue
         shape, colour = mark_of(row)
         if row.lower is not None and row.upper is not None:
@@ -38,5 +38,6 @@ def draw_spark(line: Headline, *, identity: str) -> Markup:
             svg.add(
                 "line", x1=ends[0], x2=ends[1], y1=middle, y2=middle, class_=f"whisker c-{colour}"
             )
-        draw_mark(svg, shape, colour, scale(row.value), middle)
+        if row.value is not None:
+            draw_mark(svg, shape, colour, scale(row.value), middle)
     return svg.render()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from causalrec.reporting._marks import estimator_of, is_truth, subject_of
+from causalrec.reporting._marks import estimator_of, is_drawable, is_truth, subject_of
 from causalrec.results import Result, Row, Table
 
 _PREFERENCE = ("dr", "mrdr", "econml", "plain", "snips", "ips", "regression")
@@ -102,7 +102,7 @@ def headline(result: Result) -> Headline | None:
     usable = [
         row
         for row in result.rows
-        if row.value is not None and not is_truth(row) and estimator_of(row) != "naive"
+        if is_drawable(row) and not is_truth(row) and estimator_of(row) != "naive"
     ]
     first = [row for row in usable if row.metric == usable[0].metric]
     gaps = [row for row in first if row.derived_from] if result.kind == "audit" else []
@@ -133,7 +133,7 @@ def _beside(rows: Sequence[Row], chosen: Row, *, naive: bool) -> Row | None:
         for row in rows
         if row.metric == chosen.metric
         and bool(row.derived_from) == bool(chosen.derived_from)
-        and row.value is not None
+        and is_drawable(row)
     ]
     found = [
         row
