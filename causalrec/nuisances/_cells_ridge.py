@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from causalrec.nuisances._grid_logit import Preconditioner
+from causalrec.nuisances._precondition import Preconditioner
 
 Floats = NDArray[np.float64]
 CHUNK = 65_536
@@ -120,15 +120,14 @@ def solve_cells(problem: CellProblem, *, probes: int = 8, seed: int = 0) -> Cell
     size, m = problem.penalty.size, len(problem.X)
     scaling = Preconditioner.build(
         problem.X, problem.Z, by_user, by_item, problem.penalty,
-        by_user + ridge[size : size + m], by_item + ridge[size + m :],
+        None if problem.user_penalty is None else ridge[size : size + m],
+        None if problem.item_penalty is None else ridge[size + m :],
     )  # fmt: skip
     shape = (len(ridge), len(ridge))
     normal = LinearOperator(
         shape, matvec=lambda t: problem.adjoint(w * problem.mean(t)) + ridge * t, dtype=np.float64
     )
-    inverse = LinearOperator(
-        shape, matvec=lambda g: scaling.unscale(scaling.scale_gradient(g)), dtype=np.float64
-    )
+    inverse = LinearOperator(shape, matvec=scaling.solve, dtype=np.float64)
     rng = np.random.default_rng(seed)
     trace, left = 0.0, 0.0
     with threadpool_limits(1):

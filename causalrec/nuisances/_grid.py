@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,8 @@ Penalties = tuple[float | None, float | None]
 
 NO_CROSS = 1e12
 """A ridge that leaves nothing of a cross: the model without crosses, to machine precision."""
+ROUGH = 0.01
+"""Tolerance, in standard errors, of the fit that only serves to see how much counts vary."""
 LEAST_VARIANCE = 1e-4
 """Effects with a smaller variance on the logit (a percent either way) are left out."""
 
@@ -89,7 +91,8 @@ class Grid:
         given = options.effect_regularization
         if given is not None or not any(wanted):
             return (given if wanted[0] else None, given if wanted[1] else None), ()
-        found, user_of, item_of = self.fit(options, (None, None))
+        rough = replace(options, tolerance=ROUGH)
+        found, user_of, item_of = self.fit(rough, (None, None))
         problem, _, _ = self.problem(options, (None, None))
         none = np.zeros(len(problem.X)), np.zeros(len(problem.Z))
         mean_u, spread_u, mean_i, spread_i = expected_by_side(problem, found.B, *none)

@@ -6,8 +6,8 @@ The likelihood runs over *every* eligible cell, and the design is never built: a
 a time, one matrix product gives the logits. What was observed enters through X'OZ and the counts
 of users and items, which are constants. Two users with the same features and the same count have
 the same optimum, so the grid is first bucketed by (profile, count): exact, and on small
-catalogues ten times fewer cells. A Kronecker approximation of the Hessian scales the variables,
-after which L-BFGS needs some fifty evaluations whatever the units of the features.
+catalogues ten times fewer cells. An approximate Hessian in closed form scales the variables (see
+`_precondition`), after which L-BFGS needs a few dozen evaluations.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from causalrec.nuisances._precondition import Preconditioner
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 EligibleBlock = Callable[[slice], "Bools | None"]
 
 BLOCK_CELLS = 65_536  # half a megabyte of logits: stays in the second-level cache
-LARGEST_FACTOR = 2_500  # crosses up to which the Hessian is factored
 LARGEST_LOGIT = 500.0  # exp stays finite; no propensity is told apart from 0 or 1 beyond it
 
 
@@ -202,7 +203,9 @@ def blocks(n_users: int, n_items: int) -> list[slice]:
     return [slice(at, min(at + step, n_users)) for at in range(0, n_users, step)]
 
 
-def fit_grid(problem: GridProblem, *, tolerance: float, max_iterations: int) -> GridSolution:
+def fit_grid(
+    problem: GridProblem, *, tolerance: float, max_iterations: int, start: Floats | None = None
+) -> GridSolution:
     """Maximise the penalised Bernoulli likelihood over all eligible cells.
 
     Parameters
@@ -211,6 +214,8 @@ def fit_grid(problem: GridProblem, *, tolerance: float, max_iterations: int) -> 
     tolerance : float
         Largest gradient, in units of (approximate) standard errors of each coefficient.
     max_iterations : int
+    start : float64 (p, q), optional
+        B to start from; default: the overall rate as intercept.
 
     Returns
     -------
@@ -219,20 +224,25 @@ def fit_grid(problem: GridProblem, *, tolerance: float, max_iterations: int) -> 
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    preconditioner = Preconditioner.of(problem)
-    rate = problem.observed_by_user.sum() / _eligible_cells(problem)
-    start = np.zeros(problem.penalty.size + len(problem.X) + len(problem.Z))
-    start[0] = np.log(rate / max(1.0 - rate, 1e-12))
-
-    def scaled(theta: Floats) -> tuple[float, Floats]:
-        value, gradient = grid_derivatives(problem, preconditioner.unscale(theta))
-        return value, preconditioner.scale_gradient(gradient)
+    size, m, n = problem.penalty.size, len(problem.X), len(problem.Z)
+    origin = np.zeros(size + m + n)
+    if start is None:
+        rate = problem.observed_by_user.sum() / _eligible_cells(problem)
+        origin[0] = np.log(rate / max(1.0 - rate, 1e-12))
+    else:
+        origin[:size] = start.ravel()
 
     # One BLAS thread: sums in another order would move the last digits with the thread count.
     with threadpool_limits(1):
+        preconditioner = _preconditioner(problem)
+
+        def scaled(step: Floats) -> tuple[float, Floats]:
+            value, gradient = grid_derivatives(problem, origin + preconditioner.unscale(step))
+            return value, preconditioner.scale_gradient(gradient)
+
         found = minimize(
             scaled,
-            preconditioner.scale(start),
+            np.zeros(len(origin)),
             jac=True,
             method="L-BFGS-B",
             options={
@@ -243,10 +253,19 @@ def fit_grid(problem: GridProblem, *, tolerance: float, max_iterations: int) -> 
                 "maxfun": 3 * max_iterations,
             },
         )
-    B, a, b = split_parameters(problem, preconditioner.unscale(found.x))
+        B, a, b = split_parameters(problem, origin + preconditioner.unscale(found.x))
     # Near the optimum the objective cannot tell steps apart; the gradient says whether we are there
     converged = bool(np.abs(found.jac).max() <= max(tolerance, 1e-4))
     return GridSolution(B, a, b, -float(found.fun), int(found.nit), converged)
+
+
+def _preconditioner(problem: GridProblem) -> Preconditioner:
+    user, item = problem.user_penalty, problem.item_penalty
+    return Preconditioner.build(
+        problem.X, problem.Z, problem.observed_by_user, problem.observed_by_item, problem.penalty,
+        None if user is None else user * problem.user_count,
+        None if item is None else item * problem.item_count,
+    )  # fmt: skip
 
 
 def _eligible_cells(problem: GridProblem) -> float:
@@ -261,78 +280,6 @@ def _eligible_cells(problem: GridProblem) -> float:
             else ((users.stop - users.start) * float(len(problem.Z)))
         )
     return total
-
-
-@dataclass(frozen=True)
-class Preconditioner:
-    """A change of variables after which the Hessian is near the identity.
-
-    At p_ui = n_u n_i / N the weights p (1 - p) are a product, so the Hessian of B is a Kronecker
-    product plus the ridge: its Cholesky factor scales B, the square root of the diagonal the
-    effects. With very many crosses (`LARGEST_FACTOR`) B is scaled by its diagonal too.
-    """
-
-    factor: Floats | None
-    root: Floats
-
-    @classmethod
-    def of(cls, problem: GridProblem) -> Preconditioner:
-        """Build it for a whole-grid logit."""
-        nu, ni = problem.observed_by_user, problem.observed_by_item
-        user = nu + (problem.user_penalty or 0.0) * problem.user_count
-        item = ni + (problem.item_penalty or 0.0) * problem.item_count
-        return cls.build(problem.X, problem.Z, nu, ni, problem.penalty, user, item)
-
-    @classmethod
-    def build(
-        cls,
-        X: Floats,
-        Z: Floats,
-        by_user: Floats,
-        by_item: Floats,
-        penalty: Floats,
-        user: Floats,
-        item: Floats,
-    ) -> Preconditioner:
-        """Build it from weights that factor by user and item, and the effects' diagonals."""
-        Hx = X.T @ (by_user[:, None] * X)
-        Hz = Z.T @ (by_item[:, None] * Z) / by_user.sum()
-        head, factor = np.outer(np.diag(Hx), np.diag(Hz)).ravel(), None
-        ridge = np.minimum(penalty.ravel(), 1e6 * head.max())
-        head = head + ridge
-        if len(head) <= LARGEST_FACTOR:
-            hessian = np.kron(Hx, Hz)
-            hessian[np.diag_indices(len(head))] += ridge + 1e-10 * head.max()
-            factor = np.linalg.cholesky(hessian)
-        return cls(factor, np.sqrt(np.maximum(np.concatenate([head, user, item]), 1e-8)))
-
-    def unscale(self, scaled: Floats) -> Floats:
-        """Return the parameters."""
-        if self.factor is None:
-            return scaled / self.root
-        from scipy.linalg import solve_triangular
-
-        size = len(self.factor)
-        out = scaled / self.root
-        out[:size] = solve_triangular(self.factor, scaled[:size], lower=True, trans="T")
-        return out
-
-    def scale(self, parameters: Floats) -> Floats:
-        """Return the scaled variables; the inverse of `unscale`."""
-        out = parameters * self.root
-        if self.factor is not None:
-            out[: len(self.factor)] = self.factor.T @ parameters[: len(self.factor)]
-        return out
-
-    def scale_gradient(self, gradient: Floats) -> Floats:
-        """Return the gradient with respect to the scaled variables."""
-        out = gradient / self.root
-        if self.factor is not None:
-            from scipy.linalg import solve_triangular
-
-            size = len(self.factor)
-            out[:size] = solve_triangular(self.factor, gradient[:size], lower=True)
-        return out
 
 
 def bucket(features: Floats, observed: Floats) -> tuple[Floats, Floats, Floats, NDArray[np.intp]]:
