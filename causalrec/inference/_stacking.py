@@ -125,7 +125,7 @@ def stack_nuisances(score: ScoreT, nuisances: Sequence[tuple[FittedNuisance, Arr
     """Return the score with the error of its fitted nuisances in its influence.
 
     The value stays; the interval then covers even where one of two parametric nuisances is wrong
-    (wrong p, right g: 89 % without, 95 % with it, in the study of tests/inference).
+    (wrong p, right g: 89 % without it, 96 % with it, in the study of tests/inference).
 
     Parameters
     ----------

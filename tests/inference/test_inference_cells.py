@@ -201,13 +201,8 @@ def test_totals_by_provider_equal_dense_rows(with_blocks):
     else:
         totals = CellTotals(M, N_ITEMS, 4, **options)
         cells = np.zeros((M, N_ITEMS, 4))
-        cells[world.users, world.items] = [
-            *np.random.default_rng(0).normal(size=(len(world.users), 4)),
-            0,
-            4,
-            0,
-            4,
-        ]
+        values = np.random.default_rng(0).normal(size=(len(world.users), 4))
+        cells[world.users, world.items] = np.add(values, [0.0, 4.0, 0.0, 4.0])
         totals.add_rows(world.users, world.items, cells[world.users, world.items])
         cells = cells.reshape(-1, 4)
         pairs = [0, 2, 0], [1, 3, CELLS]
