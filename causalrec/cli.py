@@ -173,9 +173,11 @@ def simulate(
 
 def _table(result: Any) -> str:
     """Return a plain table of the demo's comparison."""
+    from causalrec.results import format_cell
+
     table = next(t for t in result.tables if t.name == "comparison")
     cells = [table.columns, *table.rows]
-    text = [[causalrec.results.format_cell(cell) for cell in row] for row in cells]
+    text = [[format_cell(cell) for cell in row] for row in cells]
     widths = [max(len(row[i]) for row in text) for i in range(len(table.columns))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in text]
     return "\n".join([result.title, "", lines[0], "  ".join("-" * w for w in widths), *lines[1:]])

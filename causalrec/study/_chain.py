@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -207,18 +207,18 @@ def _assemble(study: StudyFile, context: Context, sections: list[Result]) -> Res
         title=study.study.title,
         answer=" ".join(section.answer for section in sections if section.answer),
         rows=headlines,
-        assumptions=_ledger(sections),
+        assumptions=ledger(sections),
         graph_dot=context.graph.to_dot() if context.graph else "",
         provenance=context.provenance(),
         sections=tuple(sections),
     )
 
 
-def _ledger(sections: list[Result]) -> tuple[Assumption, ...]:
+def ledger(sections: Sequence[Result]) -> tuple[Assumption, ...]:
     """Return every assumption once, a violated or tested one before its untested namesake."""
     order = {"violated": 0, "tested": 1, "untestable": 2, "by design": 3}
     found: dict[tuple[str, str], Assumption] = {}
     for section in sections:
-        for assumption in (*section.assumptions, *_ledger(list(section.sections))):
+        for assumption in (*section.assumptions, *ledger(section.sections)):
             found.setdefault((assumption.name, assumption.statement), assumption)
     return tuple(sorted(found.values(), key=lambda a: (order[a.status], a.name, a.statement)))

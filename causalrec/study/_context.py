@@ -44,7 +44,7 @@ class Context:
             items=None if section.items is None else self.base / section.items,
             kind=section.kind,
             outcome_range=section.outcome_range,
-            **section.columns.model_dump(),
+            columns=section.columns,
         )
 
     def _dataset(self) -> InteractionLog:

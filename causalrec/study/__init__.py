@@ -1,0 +1,23 @@
+"""A study: log, graph and questions in one TOML file, run as one chain and resumed."""
+
+from causalrec.study._chain import Progress, run_study
+from causalrec.study._check import check_study
+from causalrec.study._demo import run_demo
+from causalrec.study._describe import describe_graph, describe_graphs
+from causalrec.study._file import StudyFile, read_study
+from causalrec.study._starter import write_starter, write_world
+from causalrec.study._thresholds import breaches
+
+__all__ = [
+    "Progress",
+    "StudyFile",
+    "breaches",
+    "check_study",
+    "describe_graph",
+    "describe_graphs",
+    "read_study",
+    "run_demo",
+    "run_study",
+    "write_starter",
+    "write_world",
+]

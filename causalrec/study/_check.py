@@ -1,0 +1,102 @@
+"""Can this study be answered? File, log, graph, identification: before anything is fitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from causalrec.errors import StudyError
+from causalrec.results import Result, Table
+from causalrec.study._context import Context
+from causalrec.study._file import AuditQuestion, EffectQuestion, MeanQuestion, read_study
+
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "effect": ("candidates",),
+    "mean": ("ratings", "candidates"),
+    "bounds": ("ratings", "candidates"),
+    "evaluation": ("ratings", "candidates"),
+    "policy_value": ("impressions",),
+    "audit": ("ratings", "candidates", "impressions"),
+}
+
+
+def check_study(path: str | Path) -> Result:
+    """Read a study and its log, and ask its graph every question, without fitting anything.
+
+    Parameters
+    ----------
+    path : str or Path
+        The study file.
+
+    Returns
+    -------
+    Result
+        Of kind "check": one line a question, with how it is identified.
+
+    Raises
+    ------
+    StudyError
+        If the file does not describe a study.
+    DataError
+        If the log cannot answer a question, or a named column is missing.
+    IdentificationError
+        If the graph does not identify a question; the message names the open path.
+    """
+    study = read_study(path)
+    context = Context(study, Path(path).resolve().parent)
+    rows = tuple(
+        (question.name, question.kind, _identified(context, question))
+        for question in study.questions
+    )
+    table = Table(
+        name="questions",
+        title="Questions",
+        columns=("name", "kind", "how it is identified"),
+        rows=rows,
+    )
+    return Result(
+        kind="check",
+        title=study.study.title,
+        answer=f"{len(rows)} of {len(rows)} questions can be asked of this log. "
+        + context.log.summary(),
+        tables=(table,),
+        notes=tuple(f"{name} ({kind}): {words}" for name, kind, words in rows),
+        graph_dot=context.graph.to_dot() if context.graph else "",
+        provenance=context.provenance(),
+    )
+
+
+def _identified(context: Context, question: Any) -> str:
+    context.log.require(*_NEEDS[question.kind], purpose=f"the question {question.name!r}")
+    for column in _columns(question):
+        context.log.column(column)
+    if isinstance(question, EffectQuestion):
+        return _words(context, question.name, "effect")
+    if isinstance(question, MeanQuestion) and question.using == "observed":
+        if context.graph is None:
+            return "no graph: missing at random given every column is taken on trust"
+        return _words(context, question.name, "mean")
+    return "by its estimator; no causal graph is asked"
+
+
+def _columns(question: Any) -> tuple[str, ...]:
+    if isinstance(question, AuditQuestion):
+        return (*question.user_groups, *question.item_groups)
+    if isinstance(question, EffectQuestion):
+        return question.by
+    if isinstance(question, MeanQuestion) and question.by is not None:
+        return (question.by,)
+    return ()
+
+
+def _words(context: Context, name: str, query: Any) -> str:
+    estimand = context.require_graph(name).identify(query=query)
+    for covariate in estimand.covariates:
+        try:
+            context.log.entity_of(covariate.column)
+        except ValueError as error:
+            raise StudyError(
+                f"Question {name!r} adjusts for {covariate.node!r}, but the log has no such"
+                f" column: {error}"
+            ) from None
+    return estimand.words

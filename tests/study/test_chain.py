@@ -1,0 +1,192 @@
+"""A study runs its chain once, resumes, and publishes the same bytes whatever interrupted it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from causalrec.errors import IdentificationError, StudyError
+from causalrec.results import Result
+from causalrec.study import check_study, read_study, run_study, write_starter, write_world
+from causalrec.study._store import Store
+
+SMALL = """
+schema_version = 1
+graph = "exposure_click"
+
+[study]
+title = "A small shop"
+output = "out"
+formats = ["html", "json", "md", "csv", "tex"]
+
+[log]
+world = "shop"
+world_options = { n_users = 150, n_items = 40, n_candidates = 20 }
+
+[[questions]]
+kind = "effect"
+name = "effect"
+by = ["gender"]
+
+[[questions]]
+kind = "audit"
+name = "audit"
+user_groups = ["gender"]
+item_groups = ["category"]
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    path = tmp_path / "study.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def _published(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.glob("report.*"))}
+
+
+class Lines:
+    """Progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def step(self, text: str):
+        from contextlib import nullcontext
+
+        self.told.append(text)
+        return nullcontext()
+
+    def __call__(self, text: str) -> None:
+        self.told.append(text)
+
+
+def test_a_study_answers_every_question_and_keeps_the_ledger(study: Path) -> None:
+    result = run_study(study)
+    assert [section.kind for section in result.sections] == ["effect", "audit"]
+    assert result.answer
+    assert {a.name for a in result.assumptions} >= {"no unmeasured confounding"}
+    published = _published(study.parent / "out")
+    assert set(published) == {f"report.{e}" for e in ("html", "json", "md", "csv", "tex")}
+    assert len(published["report.html"]) < 300 * 1024
+    assert Result.load(study.parent / "out" / "report.json").to_json() == result.to_json()
+
+
+def test_a_second_run_computes_nothing_and_writes_the_same_bytes(study: Path) -> None:
+    run_study(study)
+    first = _published(study.parent / "out")
+    progress = Lines()
+    run_study(study, progress=progress)
+    assert _published(study.parent / "out") == first
+    assert [line for line in progress.told if "kept from an earlier run" in line] == [
+        "effect: effect (kept from an earlier run)",
+        "audit: audit (kept from an earlier run)",
+    ]
+
+
+def test_a_changed_question_is_answered_again(study: Path) -> None:
+    run_study(study)
+    study.write_text(SMALL.replace('name = "effect"', 'name = "effect"\nestimand = "att"'))
+    progress = Lines()
+    changed = run_study(study, progress=progress)
+    assert "effect: effect" in progress.told
+    assert "audit: audit (kept from an earlier run)" in progress.told
+    assert "att" in changed.sections[0].model_dump_json().lower()
+
+
+def test_a_damaged_part_is_computed_again(study: Path) -> None:
+    run_study(study)
+    first = _published(study.parent / "out")
+    for part in (study.parent / "out" / ".parts").glob("*.json"):
+        part.write_text(part.read_text()[:40])
+    run_study(study)
+    assert _published(study.parent / "out") == first
+
+
+def _run(study: Path, **environment: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "causalrec.cli", "run", str(study), "--quiet"],
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_the_same_bytes_with_one_and_two_threads(study: Path, tmp_path: Path) -> None:
+    published = []
+    for threads in ("1", "2"):
+        folder = tmp_path / threads
+        folder.mkdir()
+        (folder / "study.toml").write_text(SMALL)
+        variables = dict.fromkeys(
+            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), threads
+        )
+        assert _run(folder / "study.toml", PYTHONHASHSEED=threads, **variables).wait() == 0
+        published.append(_published(folder / "out"))
+    assert published[0] == published[1]
+
+
+@pytest.mark.parametrize("seconds", [0.4, 3.0, 5.0])
+def test_a_killed_run_leaves_the_previous_results_whole(study: Path, seconds: float) -> None:
+    run_study(study)
+    before = _published(study.parent / "out")
+    study.write_text(SMALL.replace("A small shop", "Another title").replace("seed", "seed"))
+    process = _run(study)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    after = _published(study.parent / "out")
+    complete = {name: b"Another title" in text for name, text in after.items() if "csv" not in name}
+    assert set(after) == set(before)
+    for name, changed in complete.items():
+        assert changed or after[name] == before[name]
+    Result.load(study.parent / "out" / "report.json")
+    assert not Store(study.parent / "out").find("nothing")
+    run_study(study)
+    assert all(
+        b"Another title" in t
+        for n, t in _published(study.parent / "out").items()
+        if n != "report.csv"
+    )
+
+
+def test_check_says_how_each_question_is_identified(study: Path) -> None:
+    checked = check_study(study)
+    assert "back-door adjustment" in checked.summary() or "adjust" in checked.summary().lower()
+
+
+def test_check_refuses_what_the_graph_does_not_identify(study: Path) -> None:
+    study.write_text(SMALL.replace('"exposure_click"', '"exposure_click_latent"'))
+    with pytest.raises(IdentificationError, match="exposure <- taste -> click"):
+        check_study(study)
+
+
+def test_an_effect_without_a_graph_is_refused(study: Path) -> None:
+    study.write_text(SMALL.replace('graph = "exposure_click"\n', ""))
+    with pytest.raises(StudyError, match="declare the graph"):
+        run_study(study)
+
+
+def test_the_starter_can_be_checked_and_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    write_starter(path)
+    assert read_study(path).graph == "exposure_click"
+    check_study(path)
+    with pytest.raises(StudyError, match="--force"):
+        write_starter(path)
+    write_starter(path, force=True)
+
+
+@pytest.mark.parametrize("world", ["shop", "social", "music", "video"])
+def test_a_world_on_disk_is_a_study_that_checks(world: str, tmp_path: Path) -> None:
+    paths = write_world(world, tmp_path, n_users=120, n_items=40)
+    assert [p.name for p in paths][-2:] == ["truth.json", "study.toml"]
+    assert check_study(tmp_path / "study.toml").kind == "check"

@@ -1,0 +1,46 @@
+"""Every script in examples/ runs as an analyst would run it, and says what it promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+def _run(name: str, *arguments: str, cwd: Path) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_every_example_is_run_here() -> None:
+    assert {p.name for p in EXAMPLES.glob("*.py")} == {"coat.py", "factorize_by_hand.py"}
+
+
+def test_factorize_by_hand(tmp_path: Path) -> None:
+    printed = _run("factorize_by_hand.py", cwd=tmp_path)
+    assert "naive" in printed
+    assert "truth" in printed
+
+
+@pytest.mark.data
+def test_coat(data_dir: Callable[[str], Path], tmp_path: Path) -> None:
+    printed = _run("coat.py", str(data_dir("coat")), cwd=tmp_path)
+    assert "2.331" in printed
+    assert "2.229" in printed
+    error = {
+        name: float(line.split()[2])
+        for line in printed.splitlines()
+        for name in ("naive", "ips", "mrdr")
+        if line.strip().startswith(f"{name}: mse")
+    }
+    assert error["naive"] >= 1.24
+    assert error["ips"] <= 1.14
+    assert error["mrdr"] <= 1.11
+    assert (tmp_path / "coat-report.html").stat().st_size < 300 * 1024
