@@ -1,0 +1,181 @@
+"""`estimate_effect`: from a log of candidates and a declared graph to the effect of exposure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from causalrec.effects._econml import fit_econml
+from causalrec.effects._nuisances import Fitter, Nuisances
+from causalrec.effects._population import Population, find_population
+from causalrec.effects._question import Question
+from causalrec.effects._result import EffectResult
+from causalrec.effects._scores import Computation
+from causalrec.effects._write import write_effect
+from causalrec.errors import DataError, near_miss
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from causalrec.graph import CausalGraph, Estimand
+    from causalrec.interactions import InteractionLog
+    from causalrec.nuisances import Propensity
+
+
+def estimate_effect(
+    log: InteractionLog,
+    graph: CausalGraph,
+    *,
+    estimator: Literal["dr", "ips", "snips", "regression", "econml"] = "dr",
+    estimand: Literal["ate", "att", "atu", "overlap"] = "ate",
+    contrast: tuple[int, int] = (1, 0),
+    unit: Literal["item", "slate", "user"] = "item",
+    outcome_model: Any = None,
+    propensity: Propensity | ArrayLike | str | None = None,
+    sampled: Sequence[str] = ("user", "item"),
+    clip: float | None = None,
+    floor: float = 1e-3,
+    n_folds: int = 5,
+    n_repeats: int = 3,
+    level: float = 0.95,
+    random_state: int | None = 0,
+) -> EffectResult:
+    """Estimate what being exposed causes, adjusting for what the graph says must be.
+
+    Parameters
+    ----------
+    log : InteractionLog
+        Of candidates: eligible rows, exposed or not, with an outcome that can occur in both arms.
+    graph : CausalGraph
+        Decides the covariates, or refuses.
+    estimator : {"dr", "ips", "snips", "regression", "econml"}
+        "dr" is right if the propensities or the outcome models are. "ips" and "snips" need the
+        propensities, "regression" the outcome models. "econml" is EconML's `LinearDRLearner` on
+        our folds, with our interval.
+    estimand : {"ate", "att", "atu", "overlap"}
+        Average over the supported rows, over the exposed or the unexposed of them, or weighted by
+        p (1 - p).
+    contrast : (1, 0) or (0, 1)
+        Exposed minus unexposed, or the reverse.
+    unit : "item"
+        The effect of one item's exposure with the rest of the slate as it was. Other units are
+        refused with the question that answers them.
+    outcome_model : ArmOutcomeModel or scikit-learn estimator, optional
+        Unfitted; one is fitted for each arm. Default: logistic for a binary outcome, else ridge.
+    propensity : optional
+        Given propensities win: a fitted `PropensityModel`, `KnownPropensity`, an array of a value
+        a row or a cell, or a column's name. An unfitted `PropensityModel` is cross-fitted. Default:
+        those logged, else a logistic model of the adjustment set.
+    sampled : sequence of str
+        What the interval treats as drawn: ("user", "item"), ("user",), other clusters ("provider",
+        "slate", "arm"), or () for these very rows.
+    clip : float, optional
+        Bring propensities into [clip, 1 - clip], and count them.
+    floor : float
+        Rows with a propensity outside [floor, 1 - floor] are set aside and counted.
+    n_folds : int
+        Folds of users for cross-fitting.
+    n_repeats : int
+        Repeated with other folds; the repeat with the median estimate is kept whole.
+    level : float
+        Confidence level.
+    random_state : int or None
+        Deals the folds.
+
+    Returns
+    -------
+    EffectResult
+        Rows: the effect, the naive difference of observed means, and their difference.
+
+    Raises
+    ------
+    DataError
+        If the log has no unexposed arm (it says what to log), or lacks a covariate's column.
+    IdentificationError
+        If the graph does not identify the effect; the message has the open path.
+    OverlapError
+        If no supported row is left in one of the arms.
+    StudyError
+        If options contradict each other.
+
+    Warns
+    -----
+    OverlapWarning
+        If more than a hundredth of the rows are set aside.
+
+    Notes
+    -----
+    The score is that of Robins, Rotnitzky & Zhao (1994), cross-fitted (Chernozhukov et al. 2018,
+    definition 3.1) with the folds dealt by user. Standard errors are two-way clustered (Cameron,
+    Gelbach & Miller 2011); the error of linear nuisances is part of them (Newey & McFadden 1994,
+    section 6).
+
+    Examples
+    --------
+    >>> import causalrec as cr
+    >>> world = cr.simulate("shop", n_users=400, n_items=100, random_state=1)
+    >>> effect = cr.estimate_effect(world.log, world.graph, n_repeats=1)
+    >>> low, high = effect.interval()
+    >>> bool(low < world.population_truth["ate"] < high < effect.naive)
+    True
+    >>> [row.label for row in effect.by("gender").rows]
+    ['gender=f', 'gender=m', 'gap in gender: f - m']
+    """
+    question = Question.of(
+        contrast=contrast, unit=unit, sampled=sampled, estimator=estimator, estimand=estimand,
+        clip=clip, floor=floor, n_folds=n_folds, n_repeats=n_repeats, level=level,
+        random_state=random_state,
+    )  # fmt: skip
+    log.require("candidates", purpose="the effect of exposure")
+    identified = graph.identify(query="effect")
+    check_columns(log, graph, identified)
+    population = find_population(log, graph, propensity, question)
+    kept, spread = _median_of_repeats(population, graph, question, outcome_model)
+    return write_effect(kept, identified, spread)
+
+
+def check_columns(log: InteractionLog, graph: CausalGraph, identified: Estimand) -> None:
+    """Refuse a graph that speaks of other columns than the log does.
+
+    A node whose column is nowhere in the log stands for the column that plays its role.
+
+    Raises
+    ------
+    DataError
+        If a covariate has no column, or the exposure (outcome) of the graph is another column
+        of the log than its exposure (outcome).
+    """
+    for covariate in identified.covariates:
+        log.entity_of(covariate.column)  # says which columns there are, and the near miss
+    known = {*log.users.columns, *log.items.columns, *log.events.columns}
+    roles = {"exposure": identified.exposure, "outcome": identified.outcome}
+    for role, node in roles.items():
+        column, named = graph.nodes[str(node)].column, getattr(log.columns, role)
+        others = known | set(log.columns.named().values()) - {named}
+        if column != named and column in others:
+            raise DataError(
+                f"The graph's {role} {node!r} is column {column!r}, but the log's {role} is"
+                f" {named!r}.{near_miss(str(named), graph.nodes)} Name {role}={column!r} when the"
+                f" log is made, or set column={named} on the node, if it is meant."
+            )
+
+
+def _median_of_repeats(
+    population: Population, graph: CausalGraph, question: Question, outcome_model: Any
+) -> tuple[Computation, tuple[float, ...]]:
+    """Return the repeat with the median estimate (the lower of two), and all estimates."""
+    seeds = np.random.default_rng(question.random_state).integers(0, 2**31, question.n_repeats)
+    fitter = Fitter(population, graph, question, outcome_model)
+    found: list[tuple[float, int, Computation]] = []
+    for number, seed in enumerate(seeds.tolist()):
+        nuisances: Nuisances = (
+            fit_econml(population, question, outcome_model, seed)
+            if question.estimator == "econml"
+            else fitter.fit(seed)
+        )
+        computation = Computation(population, question, nuisances)
+        found.append((computation.value(), number, computation))
+    ordered = sorted(found, key=lambda one: one[:2])
+    return ordered[(len(ordered) - 1) // 2][2], tuple(one[0] for one in found)

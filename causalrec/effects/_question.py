@@ -1,0 +1,96 @@
+"""What is asked of an effect, settled before any data are touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from causalrec.errors import StudyError, near_miss
+
+Estimator = Literal["dr", "ips", "snips", "regression", "econml"]
+Estimand = Literal["ate", "att", "atu", "overlap"]
+
+WHOM: dict[str, str] = {
+    "ate": "",
+    "att": " on the exposed",
+    "atu": " on the unexposed",
+    "overlap": " in the overlap",
+}
+_UNITS = {
+    "slate": "What a slot adds to its item it mostly takes from its neighbours, so the effect on a"
+    " slate is the value of one policy against another: use policy_value on a log of impressions,"
+    " or a randomised arm.",
+    "user": "The effect on a user's total needs users whose whole treatment differs: use"
+    " policy_value on a log of impressions, or compare the arms of a randomised experiment.",
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """The options of `estimate_effect`, checked."""
+
+    estimator: Estimator
+    estimand: Estimand
+    sign: float
+    sampled: tuple[str, ...]
+    clip: float | None
+    floor: float
+    n_folds: int
+    n_repeats: int
+    level: float
+    random_state: int | None
+
+    @classmethod
+    def of(
+        cls, *, contrast: Sequence[int], unit: str, sampled: Sequence[str], **options: Any
+    ) -> Question:
+        """Check the options that can be checked without a log."""
+        _check_choice("estimator", options["estimator"], get_args(Estimator))
+        _check_choice("estimand", options["estimand"], get_args(Estimand))
+        if tuple(contrast) not in ((1, 0), (0, 1)):
+            raise StudyError(
+                f"contrast={tuple(contrast)!r} compares arms that a binary exposure does not have:"
+                " (1, 0) is exposed against not exposed, (0, 1) the reverse."
+            )
+        if unit != "item":
+            _check_choice("unit", unit, ("item", *_UNITS))
+            raise StudyError(
+                f"unit={unit!r}: estimate_effect answers for one item with the rest of the slate"
+                f" held as it was. {_UNITS[unit]}"
+            )
+        if options["n_repeats"] < 1:
+            raise StudyError(f"n_repeats={options['n_repeats']} must be at least 1.")
+        clip = options["clip"]
+        if clip is not None and not 0.0 < clip < 0.5:
+            raise StudyError(f"clip must lie between 0 and 0.5, not {clip!r}.")
+        sign = 1.0 if tuple(contrast) == (1, 0) else -1.0
+        return cls(sign=sign, sampled=tuple(sampled), **options)
+
+    @property
+    def metric(self) -> str:
+        """What is measured, as rows call it."""
+        return f"effect{WHOM[self.estimand]}"
+
+    @property
+    def direction(self) -> str:
+        """The contrast in words."""
+        return "exposed - unexposed" if self.sign > 0 else "unexposed - exposed"
+
+    @property
+    def uses_propensity(self) -> bool:
+        """Whether the estimator weights by propensities."""
+        return self.estimator != "regression" or self.estimand == "overlap"
+
+    @property
+    def uses_outcome_model(self) -> bool:
+        """Whether the estimator fits an outcome model of ours."""
+        return self.estimator in {"dr", "regression"}
+
+
+def _check_choice(name: str, value: object, known: Sequence[str]) -> None:
+    if value not in known:
+        listed = ", ".join(map(repr, known))
+        raise StudyError(
+            f"There is no {name} {value!r}.{near_miss(str(value), known)} Choose one of {listed}."
+        )

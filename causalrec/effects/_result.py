@@ -1,0 +1,124 @@
+"""`EffectResult`: a result with the verbs of an effect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from causalrec.results import DEFAULT_MIN_CELL, Result
+
+if TYPE_CHECKING:
+    from causalrec.inference import Estimate
+    from causalrec.nuisances import KnownPropensity
+
+
+class EffectResult(Result):
+    """The effect of exposure: a `Result` whose first row is the effect.
+
+    `value`, `standard_error`, `p_value` and `naive` are read from the rows, so a reloaded result
+    has them too; `estimate`, `propensity` and `by` need the numbers beside it, which are never
+    written: a reloaded result says so.
+    """
+
+    @property
+    def value(self) -> float:
+        """The effect; NaN where there is no point estimate."""
+        return _number(self.rows[0].value)
+
+    @property
+    def standard_error(self) -> float:
+        """Its standard error, for what was sampled."""
+        return _number(self.rows[0].standard_error)
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of no effect."""
+        return _number(self.rows[0].p_value)
+
+    @property
+    def naive(self) -> float:
+        """The difference of the observed means of both arms, unadjusted."""
+        return _number(self["naive"].value)
+
+    def interval(self, level: float | None = None) -> tuple[float, float]:
+        """Return the confidence interval of the effect.
+
+        Parameters
+        ----------
+        level : float, optional
+            Default: the level it was asked with.
+        """
+        row = self.rows[0]
+        if level is None or level == row.level:
+            return _number(row.lower), _number(row.upper)
+        lower, upper = self.estimate[row.label].interval(level)[0].tolist()
+        return lower, upper
+
+    @property
+    def estimate(self) -> Estimate:
+        """The joint `Estimate`: the effect, the naive difference, and the latter minus the former.
+
+        Raises
+        ------
+        ResultError
+            If the result was reloaded from a file.
+        """
+        found: Estimate = self.internal("estimate")
+        return found
+
+    @property
+    def propensity(self) -> KnownPropensity:
+        """The propensities of exposure that were used, one a row of the log.
+
+        Training, evaluation and audits of the same log accept them: one object through the chain.
+
+        Raises
+        ------
+        ResultError
+            If the result was reloaded from a file.
+        """
+        found: KnownPropensity = self.internal("propensity")
+        return found
+
+    def by(self, column: str, *, min_cell: int = DEFAULT_MIN_CELL) -> Result:
+        """Return the effect in each group of a column, and the gaps between the groups.
+
+        Parameters
+        ----------
+        column : str
+            A column of the users, items or events, of at most twenty levels.
+        min_cell : int
+            Hide groups of fewer users, and what would give them away; 0 hides none.
+
+        Returns
+        -------
+        Result
+            One row a group; one a pair of groups, with simultaneous intervals and Holm's p.
+
+        Raises
+        ------
+        DataError
+            If the column is unknown, has one level or more than twenty.
+        ResultError
+            If the result was reloaded from a file.
+        """
+        from causalrec.effects._groups import effect_by
+
+        return effect_by(self.internal("computation"), self, column, min_cell)
+
+    @classmethod
+    def from_json(cls, text: str) -> EffectResult:
+        """Read an effect written by `to_json`: its rows are there, the numbers beside it are not.
+
+        Raises
+        ------
+        ModelFileError
+            If the text is not a result of this schema.
+        """
+        return cls.model_validate(Result.from_json(text).model_dump())
+
+    def __float__(self) -> float:
+        return self.value
+
+
+def _number(found: float | None) -> float:
+    return float("nan") if found is None else found

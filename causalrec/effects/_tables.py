@@ -1,0 +1,95 @@
+"""The evidence beside an effect: overlap, balance, weights, repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from causalrec.nuisances import (
+    KnownPropensity,
+    balance,
+    balance_table,
+    effective_sample_size,
+    overlap_table,
+)
+from causalrec.results import Table
+from causalrec.scores import effect_score
+
+if TYPE_CHECKING:
+    from causalrec.effects._scores import Computation
+
+
+def evidence_tables(computation: Computation, spread: Sequence[float]) -> tuple[Table, ...]:
+    """Return the tables of an effect, over the supported rows.
+
+    Parameters
+    ----------
+    computation : Computation
+    spread : sequence of float
+        The estimate of each repeat.
+    """
+    rows = computation.population.rows
+    p = KnownPropensity(computation.nuisances.propensity, of="exposure")
+    return (
+        overlap_table(p, rows),
+        balance_table(balance(p, rows)),
+        _weights(computation),
+        _repeats(spread),
+    )
+
+
+def _weights(computation: Computation) -> Table:
+    """Return the weights of both arms for the estimand: how many rows they are worth."""
+    population, found = computation.population, computation.nuisances
+    score = effect_score(
+        population.outcome,
+        population.exposure,
+        found.propensity,
+        target=computation.question.estimand,
+        estimator="ips",
+    )
+    assert score.weight is not None  # an effect's score has weights
+    weight, target = score.weight[:, 0], float(score.denominator[:, 0].sum())
+    kept = np.ones(len(weight), bool) if found.unclipped is None else found.unclipped
+    lines = []
+    for name, value in (("exposed", 1.0), ("unexposed", 0.0)):
+        inside = population.exposure == value
+        mine = weight[inside]
+        ess = effective_sample_size(mine)
+        lines.append(
+            (
+                name,
+                int(inside.sum()),
+                ess,
+                ess / max(int(inside.sum()), 1),
+                float(mine.sum()) / target,
+                float(mine.max()) / float(mine.sum()),
+                float((~kept[inside]).mean()),
+            )
+        )
+    return Table(
+        name="weights",
+        title="Weights of the two arms",
+        columns=(
+            "arm", "rows", "effective sample size", "effective share", "sum of weights / target",
+            "largest share", "share clipped",
+        ),
+        rows=tuple(lines),
+        caption="The weights of each arm estimate the size of the target population, so their sum"
+        " over it is to be 1.",
+        figure="bars",
+        x="arm",
+        y=("effective share",),
+    )  # fmt: skip
+
+
+def _repeats(spread: Sequence[float]) -> Table:
+    return Table(
+        name="repeats",
+        title="The estimate with other folds",
+        columns=("repeat", "effect"),
+        rows=tuple((number + 1, value) for number, value in enumerate(spread)),
+        caption="How much the deal of the folds moves the estimate; the median is reported.",
+    )

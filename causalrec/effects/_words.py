@@ -1,0 +1,196 @@
+"""An effect in words: the answer, what it rests on, and what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from causalrec.results import Assumption, Row, format_cell
+
+if TYPE_CHECKING:
+    from causalrec.effects._scores import Computation
+    from causalrec.graph import Estimand
+
+_WORDS = {
+    "ate": "Being exposed changes {outcome} by {amount} a row on average",
+    "att": "Where it happened, being exposed changed {outcome} by {amount} a row on average",
+    "atu": "Where it did not happen, being exposed would have changed {outcome} by {amount} a row"
+    " on average",
+    "overlap": "Being exposed changes {outcome} by {amount} a row on average where both arms are"
+    " likely (rows weighted by p (1 - p))",
+}
+
+
+def amount(row: Row) -> str:
+    """Return a value with its interval.
+
+    Examples
+    --------
+    >>> amount(Row(label="dr", value=0.08, lower=0.05, upper=0.11))
+    '0.08 (95% interval 0.05 to 0.11)'
+    """
+    if row.value is None:
+        return "an unknown amount"
+    if row.lower is None or row.upper is None:
+        return f"{format_cell(row.value)} (no interval: too few clusters)"
+    ends = f"{format_cell(row.lower)} to {format_cell(row.upper)}"
+    return f"{format_cell(row.value)} ({row.level:.0%} interval {ends})"
+
+
+def interval_method(sampled: Sequence[str]) -> str:
+    """Return how the intervals were made.
+
+    Examples
+    --------
+    >>> interval_method(("user", "item"))
+    't, clustered by user and item'
+    """
+    if not sampled:
+        return "normal, over these very rows (Neyman's, conservative)"
+    return f"t, clustered by {' and '.join(sampled)}"
+
+
+def answer(computation: Computation, rows: Sequence[Row], outcome: str) -> str:
+    """Return the answer: the effect, its interval, whom it speaks of, and the naive number."""
+    effect, naive, gap = rows[:3]
+    clusters = ", ".join(f"{count:,} {name}s" for name, count in effect.clusters.items())
+    sentence = _WORDS[computation.question.estimand].format(outcome=outcome, amount=amount(effect))
+    return (
+        f"{sentence}, by {effect.estimator} over {effect.n:,} {effect.population}"
+        f"{f' ({clusters})' if clusters else ''}. The observed means differ by {amount(naive)};"
+        f" the difference between the two is {amount(gap)}, which is not called bias: only a"
+        " randomised comparison could say so."
+    )
+
+
+def assumptions(
+    computation: Computation, identified: Estimand, checked: Sequence[Assumption]
+) -> tuple[Assumption, ...]:
+    """Return what the effect rests on, each with its status; `checked` are those of balance."""
+    return (
+        *(
+            Assumption(name=name, statement=statement, status=status)
+            for name, statement, status in identified.assumptions
+        ),
+        Assumption(
+            name="no interference between items of a slate",
+            statement="showing an item changes its own outcome only, not that of its neighbours",
+            status="untestable",
+            evidence="A randomised slate, or simulate('shop', interference=...), shows what it"
+            " would do.",
+        ),
+        Assumption(
+            name="not a policy effect",
+            statement="this is the effect of one item's exposure with the rest of the slate as it"
+            " was. A policy moves many items at once, and what a slot adds to its item it may take"
+            " from the neighbours: do not multiply it up. Ask policy_value, or a randomised arm",
+            status="by design",
+        ),
+        Assumption(
+            name="consistency",
+            statement="being exposed means the same thing in every exposed row, and the outcome is"
+            " counted in one window in both arms",
+            status="untestable",
+        ),
+        _overlap(computation),
+        *checked,
+        *_nuisances(computation),
+        _sampled(computation.question.sampled),
+    )
+
+
+def _overlap(computation: Computation) -> Assumption:
+    population = computation.population
+    p, floor = computation.nuisances.propensity, computation.question.floor
+    share = population.support.share_unsupported
+    return Assumption(
+        name="overlap",
+        statement=f"every row could have been in either arm (propensity within [{floor:g},"
+        f" {1 - floor:g}])",
+        status="tested" if share == 0.0 else "violated",
+        evidence=f"{share:.2%} of {population.log.n_rows:,} rows could not and are set aside; in"
+        f" the others the propensity lies between {p.min():.3g} and {p.max():.3g}.",
+    )
+
+
+def _nuisances(computation: Computation) -> list[Assumption]:
+    question, found = computation.question, computation.nuisances
+    both = question.estimator in {"dr", "econml"}
+    parts = []
+    if question.uses_propensity:
+        given = computation.population.template is None
+        notes = " ".join(computation.population.propensity.notes_)
+        parts.append(
+            Assumption(
+                name="right propensities",
+                statement=f"the probabilities of exposure are right ({_source(computation)})."
+                f" {notes}".strip(),
+                status="untestable",
+                evidence=f"{'Not needed where the outcome models are right. ' if both else ''}"
+                f"{_error('propensity', found.has('propensity'), given)}",
+            )
+        )
+    if question.uses_outcome_model or question.estimator == "econml":
+        parts.append(
+            Assumption(
+                name="right outcome models",
+                statement="one model of the outcome and the covariates in each arm is right"
+                if question.uses_outcome_model
+                else "one model of the outcome, the covariates and the exposure is right",
+                status="untestable",
+                evidence=f"{'Not needed where the propensities are right. ' if both else ''}"
+                f"{_error('outcome', found.has('exposed'), False)}",
+            )
+        )
+    return parts
+
+
+def _source(computation: Computation) -> str:
+    if computation.population.template is None:
+        return "given"
+    return f"estimated, cross-fitted over {computation.question.n_folds} folds of users"
+
+
+def _error(what: str, stacked: bool, given: bool) -> str:
+    if stacked:
+        return f"The error of the {what} model is part of the interval."
+    if what == "propensity":
+        return f"The interval takes them as known{'' if given else ', though they are estimated'}."
+    return "The interval takes the outcome model as known."
+
+
+def _sampled(sampled: Sequence[str]) -> Assumption:
+    words = {
+        ("user", "item"): "new users and new items like these",
+        ("user",): "new users of this catalogue",
+        ("item",): "new items for these users",
+        (): "these very rows: only who was exposed is random",
+    }
+    found = words.get(tuple(sampled), f"new {' and '.join(sampled)} clusters")
+    return Assumption(
+        name="what was sampled",
+        statement=f"the interval speaks of {found} ({interval_method(sampled)})",
+        status="by design",
+    )
+
+
+def notes(computation: Computation, spread: Sequence[float]) -> tuple[str, ...]:
+    """Return what was set aside or clipped, and how much the folds matter."""
+    question, population = computation.question, computation.population
+    found = [
+        f"Support was decided once, at a floor of {question.floor:g}"
+        f" ({population.support.hash[:12]}): {population.n_set_aside:,} of"
+        f" {population.log.n_rows:,} rows are set aside.",
+        *computation.nuisances.notes,
+    ]
+    if len(spread) > 1:
+        found.append(
+            f"{len(spread)} repeats with other folds gave {format_cell(min(spread))} to"
+            f" {format_cell(max(spread))}; the one with the median is reported whole."
+        )
+    if question.clip is not None:
+        found.append(
+            f"{computation.nuisances.n_clipped:,} propensities were brought into"
+            f" [{question.clip:g}, {1 - question.clip:g}], which biases towards the naive number."
+        )
+    return tuple(found)
