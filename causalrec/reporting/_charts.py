@@ -71,6 +71,12 @@ def _data(table: Table) -> Data | None:
     return Data(table.x, tuple(row[place[table.x]] for row in rows), series)
 
 
+def places_left_out(table: Table) -> int:
+    """Return how many rows of a table its figure does not draw."""
+    by_name = table.figure in {"bars", "dots", "forest"}
+    return max(0, len(table.rows) - MAX_CATEGORIES) if by_name else 0
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -98,9 +104,9 @@ def _legend(svg: Svg, data: Data, y: float, kind: str = "marks") -> None:
             svg.add("rect", x=x - 2, y=y - 5, width=14, height=10, class_=f"area c-{colour}")
         else:
             draw_mark(svg, shape, colour, x + 5, y)
-        text = fit(name, 150, 12, 1)[0]
+        text = fit(name, (WIDTH - 20) / len(data.series) - 30, 11.5, 1)[0]
         svg.add("text", text, x=x + 17, y=y + 4, class_="small", hover=name)
-        x += 36 + 7 * len(text)
+        x += 34 + 6.5 * len(text)
 
 
 def _frame(svg: Svg, x: Scale | None, y: Scale, names: tuple[str, str]) -> None:
@@ -142,9 +148,12 @@ def _histogram(data: Data, table: Table, identity: str) -> Markup:
         svg.add("path", d=path, class_=f"area c-{colour}", hover=name)
     every = max(1, math.ceil(count / 6))
     texts = column_texts(data.places)
+    # A bin that is named by its two ends is marked by the lower one, where it begins.
+    ends = all(" to " in text for text in texts)
     for i in range(0, count, every):
-        x = _LEFT + (i + 0.5) * width
-        svg.add("text", fit(texts[i], 70, 11, 1)[0], x=x, y=y(0) + 17, class_="tick middle")
+        x = _LEFT + (i + (0.0 if ends else 0.5)) * width
+        text = fit(texts[i].split(" to ")[0], 70, 11, 1)[0]
+        svg.add("text", text, x=x, y=y(0) + 17, class_="tick middle")
     _legend(svg, data, 10, "areas")
     return svg.render()
 

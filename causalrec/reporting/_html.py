@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import jinja2
 
 MAX_BYTES = 300 * 1024
-_ROWS_TO_TRY = (200, 60, 20, 5)
+_ROWS_TO_TRY = (120, 40, 15, 5)
 """How many rows of a long table are shown, the most that fit."""
 
 

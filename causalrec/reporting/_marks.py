@@ -66,16 +66,15 @@ def subject_of(row: Row) -> str:
     if row.group and not row.derived_from:
         return ", ".join(f"{name} = {level}" for name, level in sorted(row.group.items()))
     bare = row.label
+    if bare.lower() == row.estimator.lower():
+        return ""
     for name in sorted({row.estimator, row.estimator.lower(), "truth"} - {""}):
         for tail in (f" ({name})", f", {name}", f": {name}", f" {name}"):
             bare = bare.removesuffix(tail)
-        bare = (
-            bare.removeprefix(f"{name}: ").removeprefix(f"{name} (").removesuffix(")")
-            if (bare.startswith((f"{name}: ", f"{name} (")))
-            else bare
-        )
-    everybody = {row.estimator.lower(), row.metric.lower(), "truth", "all", "everybody", "overall"}
-    return "" if bare.lower() in everybody else bare
+    bare = bare.removeprefix("truth: ")
+    if bare.lower() in {row.metric.lower(), "truth", "all", "everybody", "overall"}:
+        return ""
+    return bare.removesuffix(f": {row.metric}") if row.metric else bare
 
 
 def _is_difference(estimator: str) -> bool:

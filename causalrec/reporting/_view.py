@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from causalrec.reporting._charts import draw_chart
+from causalrec.reporting._charts import draw_chart, places_left_out
 from causalrec.reporting._evidence import Grid, evidence_grid, table_grid
 from causalrec.reporting._forest import draw_forest
 from causalrec.reporting._graph_picture import draw_graph
@@ -35,10 +35,12 @@ _SMALL_ROWS, _SMALL_COLUMNS = 12, 4
 
 @dataclass
 class Counters:
-    """Numbers the figures and tables of a page, and remembers which graphs it has drawn."""
+    """Numbers the figures and tables of a page, and remembers what it has said before."""
 
     figures: int = 0
     tables: int = 0
+    assumptions: set[Assumption] = field(default_factory=set)
+    provenance: set[tuple[str, str]] = field(default_factory=set)
     graphs: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
 
     def figure(self) -> int:
@@ -101,6 +103,8 @@ class Ledger:
 
     assumptions: tuple[Assumption, ...]
     overturns: tuple[Assumption, ...]
+    said: tuple[str, ...]
+    """Names of the assumptions that stand further up on the page."""
     graph: Figure | None
     graph_above: int | None
     adjustment: tuple[str, ...]
@@ -122,6 +126,7 @@ class Section:
     ledger: Ledger
     diagnostics: tuple[Diagnostic, ...]
     provenance: Provenance
+    """Without what stands further up on the page."""
     config: str
     glances: tuple[Glance, ...]
     glance_number: int | None
@@ -158,7 +163,7 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: int) -> Sec
         family=result.family,
         ledger=_ledger(result, counters),
         diagnostics=tuple(_diagnostic(table, counters, max_rows) for table in result.tables),
-        provenance=result.provenance,
+        provenance=_news(result.provenance, counters),
         config=json.dumps(result.provenance.config, indent=1, ensure_ascii=False, sort_keys=True),
         sections=tuple(
             build(section, counters, name, max_rows)
@@ -187,20 +192,26 @@ def _evidence(result: Result, counters: Counters, max_rows: int) -> NumberedTabl
 
 def _diagnostic(table: Table, counters: Counters, max_rows: int) -> Diagnostic:
     drawn = draw_chart(table, identity=f"figure-{counters.figures + 1}")
-    figure = Figure(counters.figure(), table.caption, drawn) if drawn is not None else None
+    left_out = places_left_out(table)
+    drawn_only = f" The first {len(table.rows) - left_out} of {len(table.rows)} are drawn."
+    caption = table.caption + (drawn_only if left_out else "")
+    figure = Figure(counters.figure(), caption, drawn) if drawn is not None else None
     grid = table_grid(table, max_rows, captioned=figure is None)
     small = len(table.rows) <= _SMALL_ROWS and len(table.columns) <= _SMALL_COLUMNS
     return Diagnostic(
         title=table.title,
         figure=figure,
         table=NumberedTable(counters.table(), grid),
-        folded=len(table.rows) > _SMALL_ROWS or (figure is not None and not small),
+        folded=len(table.rows) > (_SMALL_ROWS if small or figure is None else _SMALL_ROWS // 2),
         beside=figure is not None and small,
     )
 
 
 def _ledger(result: Result, counters: Counters) -> Ledger:
-    ranked = sorted(result.assumptions, key=lambda a: _STATUS_ORDER.index(a.status))
+    new = [a for a in result.assumptions if a not in counters.assumptions]
+    said = tuple(a.name for a in result.assumptions if a in counters.assumptions)
+    counters.assumptions.update(new)
+    ranked = [_spoken(a) for a in sorted(new, key=lambda a: _STATUS_ORDER.index(a.status))]
     key = (result.graph_dot, result.adjustment)
     above = counters.graphs.get(key) if result.graph_dot else None
     figure = None
@@ -215,10 +226,41 @@ def _ledger(result: Result, counters: Counters) -> Ledger:
     return Ledger(
         assumptions=tuple(a for a in ranked if a.status not in {"violated", "untestable"}),
         overturns=tuple(a for a in ranked if a.status in {"violated", "untestable"}),
+        said=said,
         graph=figure,
         graph_above=above,
         adjustment=result.adjustment,
     )
+
+
+def _spoken(assumption: Assumption) -> Assumption:
+    """Return an assumption whose statement and evidence are sentences."""
+    texts = {"statement": assumption.statement, "evidence": assumption.evidence}
+    return assumption.model_copy(update={name: sentence(text) for name, text in texts.items()})
+
+
+def sentence(text: str) -> str:
+    """Return a text with a capital letter and a full stop; a formula stays as it is.
+
+    Examples
+    --------
+    >>> sentence("each row counts once"), sentence("sum(1/p) = 1"), sentence("")
+    ('Each row counts once.', 'sum(1/p) = 1.', '')
+    """
+    text = text.strip()
+    if text and text.split()[0].isalpha():
+        text = text[0].upper() + text[1:]
+    return text if not text or text[-1] in ".!?:" else f"{text}."
+
+
+def _news(made: Provenance, counters: Counters) -> Provenance:
+    """Return what the page has not yet said of versions and data."""
+    versions = tuple(made.versions.items())
+    known = counters.provenance
+    new_versions = {} if set(versions) <= known else made.versions
+    new_data = {name: text for name, text in made.data.items() if (name, text) not in known}
+    known.update(versions, made.data.items())
+    return made.model_copy(update={"versions": new_versions, "data": new_data})
 
 
 def _glances(result: Result, anchors: Sequence[str], counters: Counters) -> tuple[Glance, ...]:

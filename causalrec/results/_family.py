@@ -35,4 +35,6 @@ def multiplicity(size: int, correction: Correction, what: str = "contrasts") -> 
     >>> multiplicity(6, "holm", "gaps between groups")[:47]
     'One family of 6 gaps between groups, corrected '
     """
+    if size == 1:
+        return f"A family of one ({what}): there is nothing to correct for."
     return f"One family of {size} {what}, {_IN_WORDS[correction]}."
