@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,25 +14,13 @@ from causalrec.errors import DataError, ResultError, near_miss
 from causalrec.inference import _algebra, _intervals, _multiplicity, _rows, _significance
 from causalrec.inference._grid import grid_influence
 from causalrec.inference._influence import FEWEST_CLUSTERS, Influence
+from causalrec.inference._rows import ScoreLike
 from causalrec.inference._sums import FloatArray, IntArray
 
 Status = Literal["ok", "suppressed", "not_estimable", "low_support"]
 
 LOW_SUPPORT = 30.0
 """An effective sample size below this is reported as low support."""
-
-
-class ScoreLike(Protocol):
-    """What `from_score` needs: see `causalrec.scores.Score`."""
-
-    @property
-    def numerator(self) -> FloatArray: ...
-    @property
-    def denominator(self) -> FloatArray: ...
-    @property
-    def weight(self) -> FloatArray | None: ...
-    @property
-    def design_residual(self) -> FloatArray | None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +83,6 @@ class Estimate:
                 f" got {list(self.labels)}."
             )
         _intervals.check_level(self.level)
-
-    # ------------------------------------------------------------------ construction
 
     @classmethod
     def from_score(
@@ -242,8 +228,6 @@ class Estimate:
         """
         return _algebra.stack(list(estimates), labels)
 
-    # ------------------------------------------------------------------ what it says
-
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -327,8 +311,6 @@ class Estimate:
         """Degrees of freedom of the t interval (q,)."""
         return self.small_sample[0]
 
-    # ------------------------------------------------------------------ intervals and tests
-
     def interval(
         self, level: float | None = None, kind: Literal["pointwise", "simultaneous"] = "pointwise"
     ) -> FloatArray:
@@ -359,8 +341,6 @@ class Estimate:
     ) -> FloatArray:
         """Adjust the p-values (q,) over the labels: "holm" for verdicts, "bh" for screens."""
         return _multiplicity.correct(self.p_value(null), method)
-
-    # ------------------------------------------------------------------ operations
 
     def position(self, label: str) -> int:
         """Place of a label, or an error that lists the labels."""

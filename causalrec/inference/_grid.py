@@ -17,6 +17,8 @@ from causalrec.inference._clusters import sum_by
 from causalrec.inference._influence import DESIGN, Frame, Influence
 from causalrec.inference._sums import FloatArray, IntArray, SmallSums, Sums, divide, not_alike
 
+PLACES_AT_ONCE = 16_384
+
 
 @dataclass(frozen=True, eq=False)
 class Grouping:
@@ -67,6 +69,8 @@ class GridSums(Sums):
         Users and items of the sparse part, one entry a cell.
     residual : float array (nnz,)
     grouping : Grouping
+    pair : int array (nnz,)
+        Pair of each place, -1 for none.
     mean : float array (pairs,)
         theta.
     """
@@ -77,21 +81,20 @@ class GridSums(Sums):
         places: tuple[IntArray, IntArray],
         residual: FloatArray,
         grouping: Grouping,
+        pair: IntArray,
         mean: FloatArray,
     ) -> None:
         self.factors, self.places, self.residual = factors, places, residual
-        self.grouping, self.mean = grouping, mean
-
-    @cached_property
-    def pair(self) -> IntArray:
-        """Pair of each place, -1 for none."""
-        return self.grouping.pair_of(*self.places)
+        self.grouping, self.pair, self.mean = grouping, pair, mean
 
     @cached_property
     def smooth(self) -> FloatArray:
         """Low-rank part minus the mean at the places, (nnz,)."""
         (left, right), (users, items) = self.factors, self.places
-        found: FloatArray = np.einsum("ij,ij->i", left[users], right[items])
+        found = np.empty(len(users))
+        for start in range(0, len(users), PLACES_AT_ONCE):  # what is gathered stays in the cache
+            part = slice(start, start + PLACES_AT_ONCE)
+            np.einsum("ij,ij->i", left[users[part]], right[items[part]], out=found[part])
         return found - self.mean[self.pair]
 
     @cached_property
@@ -104,13 +107,10 @@ class GridSums(Sums):
         shape = (self.grouping.n_pairs, other.grouping.n_pairs)
         total = self._smooth_cross(other).reshape(shape)
         used = np.flatnonzero((self.pair >= 0) & (other.pair >= 0))
-        product = (self.residual * (other.smooth + other.residual) + self.smooth * other.residual)[
-            used
-        ]
+        product = self.residual * (other.smooth + other.residual) + self.smooth * other.residual
         joint = self.pair[used] * shape[1] + other.pair[used]
-        total += np.bincount(joint, weights=product, minlength=total.size).reshape(shape)
-        scaled: FloatArray = total / np.outer(self.grouping.cells, other.grouping.cells)
-        return scaled
+        total += np.bincount(joint, weights=product[used], minlength=total.size).reshape(shape)
+        return divide(total, np.outer(self.grouping.cells, other.grouping.cells))
 
     def _smooth_cross(self, other: GridSums) -> FloatArray:
         """Sum of the products of the two low-rank parts over the cells that two pairs share."""
@@ -167,8 +167,9 @@ def grid_influence(
         _group_sum(grouping.of_item, factors[1], len(grouping.item_sizes)),
     )
     smooth = (group_sums[0] @ group_sums[1].T).ravel()
+    pair = grouping.pair_of(*places)
     cells = np.maximum(grouping.cells, 1.0)
-    mean = (smooth + _sum_by_pair(grouping, places, residual)) / cells
+    mean = (smooth + _sum_by_pair(grouping, pair, residual)) / cells
     terms: dict[tuple[str, ...], Sums] = {}
     shares: dict[str, FloatArray] = {}
     for name in sampled:
@@ -176,12 +177,12 @@ def grid_influence(
         terms[(name,)] = SmallSums(side.sums(group_sums, residual, mean) / cells)
         shares[name] = side.shares()
     if len(sampled) == 2:
-        terms[sampled] = GridSums(factors, places, residual, grouping, mean)
+        terms[sampled] = GridSums(factors, places, residual, grouping, pair, mean)
     if not sampled:
-        terms[DESIGN] = _design_sums(factors, places, design_residual, grouping)
+        terms[DESIGN] = _design_sums(factors, places, design_residual, grouping, pair)
     weights = np.ones(len(residual)) if weight is None else np.asarray(weight, np.float64)
-    first = _sum_by_pair(grouping, places, weights)
-    second = _sum_by_pair(grouping, places, weights**2)
+    first = _sum_by_pair(grouping, pair, weights)
+    second = _sum_by_pair(grouping, pair, weights**2)
     return Influence(
         sampled=sampled,
         terms=terms,
@@ -260,12 +261,9 @@ class _Side:
         return ordered.reshape(len(compact), -1)
 
 
-def _sum_by_pair(
-    grouping: Grouping, places: tuple[IntArray, IntArray], values: FloatArray
-) -> FloatArray:
-    pair = grouping.pair_of(*places)
-    inside = pair >= 0
-    summed = np.bincount(pair[inside], weights=values[inside], minlength=grouping.n_pairs)
+def _sum_by_pair(grouping: Grouping, pair: IntArray, values: FloatArray) -> FloatArray:
+    # The code -1 of no pair becomes 0, and the first sum is dropped.
+    summed = np.bincount(pair + 1, weights=values, minlength=grouping.n_pairs + 1)[1:]
     return np.asarray(summed, dtype=np.float64)
 
 
@@ -279,6 +277,7 @@ def _design_sums(
     places: tuple[IntArray, IntArray],
     design_residual: FloatArray | None,
     grouping: Grouping,
+    pair: IntArray,
 ) -> GridSums:
     if design_residual is None:
         raise DataError(
@@ -288,7 +287,7 @@ def _design_sums(
         )
     nothing = (factors[0][:, :0], factors[1][:, :0])
     residual = np.asarray(design_residual, np.float64).reshape(-1)
-    return GridSums(nothing, places, residual, grouping, np.zeros(grouping.n_pairs))
+    return GridSums(nothing, places, residual, grouping, pair, np.zeros(grouping.n_pairs))
 
 
 def _check_grid(

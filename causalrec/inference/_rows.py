@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -20,8 +20,18 @@ from causalrec.inference._sums import (
     divide,
 )
 
-if TYPE_CHECKING:
-    from causalrec.inference._estimate import ScoreLike
+
+class ScoreLike(Protocol):
+    """What `from_score` needs: see `causalrec.scores.Score`."""
+
+    @property
+    def numerator(self) -> FloatArray: ...
+    @property
+    def denominator(self) -> FloatArray: ...
+    @property
+    def weight(self) -> FloatArray | None: ...
+    @property
+    def design_residual(self) -> FloatArray | None: ...
 
 
 def row_influence(

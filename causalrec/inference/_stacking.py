@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from causalrec.errors import DataError
-from causalrec.inference._estimate import ScoreLike
+from causalrec.inference._rows import ScoreLike
 from causalrec.inference._sums import FloatArray
 
 ScoreT = TypeVar("ScoreT", bound=ScoreLike)

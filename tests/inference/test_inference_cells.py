@@ -122,6 +122,14 @@ def test_grid_never_allocates_the_grid():
     assert peak < m * n * 8 / 10, f"{peak / 1e6:.0f} MB"
 
 
+def test_a_group_of_the_grid_without_members_has_no_value():
+    world = World(0)
+    found = world.grid(user_groups=np.where(world.user_groups > 0, 2, world.user_groups))
+    assert np.isfinite(found.value).tolist() == [True, False, True]
+    assert found.status == ("ok", "not_estimable", "ok")
+    assert np.isfinite(found[["estimate 0", "estimate 2"]].covariance).all()
+
+
 def test_grid_refusals():
     world = World(0)
     with pytest.raises(DataError, match="same k"):
