@@ -179,5 +179,9 @@ def row_ridge(ridge: float, counts: Integers, form: RidgeForm) -> NDArray[np.flo
 
 
 def has_converged(losses: list[float], tol: float) -> bool:
-    """Say whether the last sweep lowered the loss by less than a share `tol` of it."""
-    return len(losses) > 1 and losses[-2] - losses[-1] <= tol * abs(losses[-2])
+    """Say whether the last sweep lowered the loss by less than a share `tol` of it.
+
+    A `tol` of zero never says so: where rounding hides the last digits of the loss, the factors
+    still move.
+    """
+    return tol > 0 and len(losses) > 1 and losses[-2] - losses[-1] <= tol * abs(losses[-2])

@@ -73,9 +73,10 @@ class DebiasedMF(Predictions):
     n_sweeps : int, default 30
         At most so many passes (in each stage).
     tol : float, default 1e-5
-        Stop when a sweep lowers the loss by less than this share of it.
+        Stop when a sweep lowers the loss by less than this share of it; 0 takes all sweeps.
     learning_rate : float, default 0.05
-        First step of "sgd"; sweep t takes learning_rate / sqrt(t).
+        First step of "sgd"; sweep t takes learning_rate / sqrt(t), halved (and the sweep
+        undone) where the loss rises by 2 % or more above the best so far.
     clip_to_range : bool, default False
         Cut predictions to the log's outcome range. The default leaves them as they are: a cut
         makes ties and is not linear. `recommend` never cuts.

@@ -160,7 +160,7 @@ def sgd_sweep(
     """Visit every entry once, in the given order, and move its user and item in place.
 
     An entry's loss is w (t - f)^2 - 2 pull f. The step is divided by 1 + step x curvature, as in
-    implicit SGD (Toulis & Airoldi 2017), so a large weight cannot make it diverge.
+    implicit SGD (Toulis & Airoldi 2017), so a large weight or pull cannot make it diverge.
     """
     k = user_factors.shape[1]
     for at in range(len(order)):
@@ -172,7 +172,7 @@ def sgd_sweep(
             p, q = user_factors[u, a], item_factors[i, a]
             prediction += p * q
             size += p * p + q * q
-        step = rate / (1.0 + rate * weights[entry] * size)
+        step = rate / (1.0 + rate * (weights[entry] * size + abs(pulls[entry])))
         drive = weights[entry] * (targets[entry] - prediction) + pulls[entry]
         shrink_user, shrink_item = user_ridge[u], item_ridge[i]
         user_biases[u] += step * (drive - shrink_user * user_biases[u])

@@ -5,6 +5,7 @@ One thread, a seeded order: the same seed gives the same bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,9 @@ from causalrec.factorization._common import (
 )
 from causalrec.factorization._doubly_robust import Score, centred, loss_over_all_cells
 from causalrec.factorization._weighted import Fit, with_mean_residual
+
+# A sweep is noisy: only a loss this share above the best so far means that the step is too long.
+TOLERATED_RISE = 0.02
 
 
 @dataclass(frozen=True)
@@ -60,20 +64,21 @@ def fit_weighted_sgd(
     rng : numpy.random.Generator
         Draws the order of each sweep.
     learning_rate : float
-        Step of the first sweep; sweep t takes learning_rate / sqrt(t).
+        Step of the first sweep; sweep t takes learning_rate / sqrt(t), halved (and the
+        sweep undone) where the loss rises by 2 % or more above the best so far.
     """
     entries = Entries(pattern.users, pattern.items, outcome, weights, np.zeros_like(outcome))
-    factors = with_mean_residual(_user_start(start, rng), pattern, outcome, weights)[0]
-    losses: list[float] = []
-    for sweep in range(n_sweeps):
-        rate = learning_rate / np.sqrt(1.0 + sweep)
-        factors = _sweep(entries, factors, ridge, rng, rate)
-        factors, residual = with_mean_residual(factors, pattern, outcome, weights)
+
+    def sweep(factors: Factors, rate: float) -> Factors:
+        moved = _sweep(entries, factors, ridge, rng, rate)
+        return with_mean_residual(moved, pattern, outcome, weights)[0]
+
+    def loss(factors: Factors) -> float:
+        residual = outcome - factors.predict(pattern.users, pattern.items)
         data = float(np.sum(weights * np.square(residual), dtype=np.float64))
-        losses.append((data + factors.penalty(*ridge)) / pattern.n)
-        if has_converged(losses, tol):
-            return Fit(factors, losses, True)
-    return Fit(factors, losses, False)
+        return (data + factors.penalty(*ridge)) / pattern.n
+
+    return _descend(sweep, loss, _user_start(start, rng), n_sweeps, learning_rate, tol)
 
 
 def fit_doubly_robust_sgd(
@@ -107,19 +112,44 @@ def fit_doubly_robust_sgd(
     pulls = np.concatenate([np.zeros(pattern.n), score.by_user.data * scale])
     weights = np.concatenate([np.ones(pattern.n), np.zeros(pattern.n)])
     grid_ridge = (ridge[0] / scale, ridge[1] / scale)
-    factors = centred(_user_start(start, rng), score.mean())
-    losses: list[float] = []
-    for sweep in range(n_sweeps):
+
+    def sweep(factors: Factors, rate: float) -> Factors:
         users = rng.integers(0, pattern.n_users, pattern.n)
         items = rng.integers(0, pattern.n_items, pattern.n)
         imputed = dot_rows(score.left, score.right, users, items)
         targets = np.concatenate([imputed, np.zeros(pattern.n)])
         visited = np.concatenate([users, pattern.users]), np.concatenate([items, pattern.items])
         entries = Entries(*visited, targets, weights, pulls)
-        rate = learning_rate / np.sqrt(1.0 + sweep)
-        factors = centred(_sweep(entries, factors, ridge, rng, rate), score.mean())
-        losses.append(loss_over_all_cells(pattern, score, factors, grid_ridge))
-        if has_converged(losses, tol):
+        return centred(_sweep(entries, factors, ridge, rng, rate), score.mean())
+
+    def loss(factors: Factors) -> float:
+        return loss_over_all_cells(pattern, score, factors, grid_ridge)
+
+    return _descend(sweep, loss, _user_start(start, rng), n_sweeps, learning_rate, tol)
+
+
+def _descend(
+    sweep: Callable[[Factors, float], Factors],
+    loss: Callable[[Factors], float],
+    factors: Factors,
+    n_sweeps: int,
+    learning_rate: float,
+    tol: float,
+) -> Fit:
+    """Take sweeps with steps that shrink; one that loses ground is undone and halves them."""
+    best = current = loss(factors)
+    losses: list[float] = []
+    for number in range(n_sweeps):
+        moved = sweep(factors, learning_rate / np.sqrt(1.0 + number))
+        reached = loss(moved)
+        if not reached <= best + TOLERATED_RISE * abs(best):
+            learning_rate /= 2.0
+            losses.append(current)
+            continue
+        lower = reached < current
+        factors, current, best = moved, reached, min(best, reached)
+        losses.append(current)
+        if lower and has_converged(losses, tol):
             return Fit(factors, losses, True)
     return Fit(factors, losses, False)
 

@@ -1,0 +1,141 @@
+"""The kernels against per-row least squares, and the compiled ones against scipy's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from causalrec.factorization import _kernels, _numba_kernels
+from causalrec.factorization._common import (
+    Pattern,
+    dot_rows,
+    has_converged,
+    random_start,
+    row_ridge,
+)
+from causalrec.factorization._ranking import top_k
+
+TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
+HALF_SWEEPS = {
+    "scipy": _kernels.weighted_half_sweep,
+    "numba": _numba_kernels.weighted_half_sweep,
+}
+
+
+def _problem(dtype: str, seed: int = 0, n_users: int = 40, n_items: int = 30, d: int = 5):
+    rng = np.random.default_rng(seed)
+    cells = np.flatnonzero(rng.random(n_users * n_items) < 0.3)
+    users, items = (cells // n_items).astype(np.int32), (cells % n_items).astype(np.int32)
+    users[users == 7] = 8  # user 7 has no cells; user 8 has some twice, which kernels allow
+    pattern = Pattern(np.sort(users), items, n_users, n_items)
+    weights = rng.gamma(2.0, 0.5, pattern.n).astype(dtype)
+    targets = rng.normal(size=pattern.n).astype(dtype)
+    design = rng.normal(size=(n_items, d)).astype(dtype)
+    return pattern, weights, targets, design, rng.uniform(0.5, 4.0, n_users)
+
+
+def _by_least_squares(pattern, weights, targets, design, ridge):
+    """Each row as an ordinary least-squares problem with the ridge as further rows."""
+    d = design.shape[1]
+    rows = []
+    for u in range(pattern.n_users):
+        part = slice(pattern.user_pointer[u], pattern.user_pointer[u + 1])
+        root = np.sqrt(weights[part].astype(float))
+        matrix = np.vstack(
+            [root[:, None] * design[pattern.items[part]], np.sqrt(ridge[u]) * np.eye(d)]
+        )
+        aim = np.concatenate([root * targets[part], np.zeros(d)])
+        rows.append(np.linalg.lstsq(matrix, aim, rcond=None)[0])
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kernel", sorted(HALF_SWEEPS))
+def test_half_sweep_solves_each_rows_least_squares(kernel: str, dtype: str) -> None:
+    pattern, weights, targets, design, ridge = _problem(dtype)
+    found = HALF_SWEEPS[kernel](
+        pattern.user_pointer, pattern.items, weights, targets, design, ridge
+    )
+    expected = _by_least_squares(pattern, weights, targets, design, ridge)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE[dtype])
+    assert not found[7].any()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_both_kernels_agree_on_rows_longer_than_a_gather(dtype: str) -> None:
+    pattern, weights, targets, design, ridge = _problem(dtype, 1, n_users=6, n_items=4_000)
+    found = [
+        kernel(pattern.user_pointer, pattern.items, weights, targets, design, ridge)
+        for kernel in HALF_SWEEPS.values()
+    ]
+    np.testing.assert_allclose(found[0], found[1], atol=TOLERANCE[dtype])
+
+
+def test_threads_change_no_byte() -> None:
+    pattern, weights, targets, design, ridge = _problem("float64", 2, n_users=5_000, n_items=12)
+    arguments = pattern.user_pointer, pattern.items, weights, targets, design, ridge
+    one = _numba_kernels.weighted_half_sweep(*arguments, n_jobs=1)
+    assert one.tobytes() == _numba_kernels.weighted_half_sweep(*arguments, n_jobs=2).tobytes()
+
+
+def test_shared_gram_solves_every_row_with_its_own_ridge() -> None:
+    rng = np.random.default_rng(3)
+    dense, design = rng.normal(size=(8, 20)), rng.normal(size=(20, 4))
+    ridge = rng.uniform(0.1, 5.0, 8)
+    found = _kernels.shared_gram_half_sweep(dense @ design, design, ridge)
+    for row in range(8):
+        gram = design.T @ design + ridge[row] * np.eye(4)
+        np.testing.assert_allclose(found[row], np.linalg.solve(gram, design.T @ dense[row]))
+
+
+def test_pattern_by_item_is_the_transpose() -> None:
+    pattern, *_ = _problem("float64")
+    dense = np.zeros((40, 30))
+    np.add.at(dense, (pattern.users, pattern.items), 1.0)
+    np.testing.assert_array_equal(np.diff(pattern.item_pointer), dense.sum(0))
+    items = pattern.items[pattern.by_item]
+    assert (np.diff(items) >= 0).all()
+
+
+def test_count_ridge_spends_the_same_total() -> None:
+    counts = np.array([1, 5, 0, 10])
+    by_count = row_ridge(3.0, counts, "count")
+    assert by_count.sum() == pytest.approx(row_ridge(3.0, counts, "uniform").sum())
+    assert by_count[3] == pytest.approx(10 * by_count[0])
+
+
+def test_start_does_not_depend_on_anything_but_the_seed() -> None:
+    one = random_start(5, 4, 3, np.random.default_rng(9), "float32")
+    two = random_start(5, 4, 3, np.random.default_rng(9), "float32")
+    assert one.item_factors.tobytes() == two.item_factors.tobytes()
+    assert one.n_factors == 3
+
+
+def test_dot_rows_over_several_pieces() -> None:
+    rng = np.random.default_rng(4)
+    left, right = rng.normal(size=(50, 3)), rng.normal(size=(60, 3))
+    users, items = rng.integers(0, 50, 150_000), rng.integers(0, 60, 150_000)
+    np.testing.assert_allclose(
+        dot_rows(left, right, users, items), (left @ right.T)[users, items], atol=1e-12
+    )
+
+
+def test_convergence_is_a_share_of_the_loss() -> None:
+    assert not has_converged([1.0], 0.5)
+    assert has_converged([1.0, 0.9999], 1e-3)
+    assert not has_converged([1.0, 0.9], 1e-3)
+
+
+@pytest.mark.parametrize("k", [1, 3, 12, 20])
+def test_top_k_equals_a_full_sort_with_ties_to_the_lower_code(k: int) -> None:
+    rng = np.random.default_rng(5)
+    scores = rng.integers(0, 5, size=(30, 12)).astype(float)
+    scores[rng.random(scores.shape) < 0.3] = -np.inf
+    scores[4] = -np.inf
+    rows, ranks, columns = top_k(scores, k)
+    for row in range(30):
+        expected = np.argsort(-scores[row], kind="stable")[:k]
+        expected = expected[np.isfinite(scores[row, expected])]
+        np.testing.assert_array_equal(columns[rows == row], expected)
+        np.testing.assert_array_equal(ranks[rows == row], np.arange(len(expected)) + 1)
