@@ -190,7 +190,7 @@ class _Wide:
         decimals = row_decimals(panel.rows)
         for line in panel.lines:
             middle = y + self.row * len(line.rows) / 2
-            texts = fit(line.subject, self.label_width, 13, 1 if len(line.rows) == 1 else 2)
+            texts = fit(line.subject, self.label_width, 13, 2)
             svg.lines(texts, 0, middle + 4.5, class_="label", hover=line.subject)
             for row in line.rows:
                 centre = y + self.row / 2

@@ -69,7 +69,9 @@ def subject_of(row: Row) -> str:
     if bare.lower() == row.estimator.lower():
         return ""
     for name in sorted({row.estimator, row.estimator.lower(), "truth"} - {""}):
-        for tail in (f" ({name})", f", {name}", f": {name}", f" {name}"):
+        tails = (f" ({name})", f", {name}", f": {name}", f" {name}")
+        # "naive - dr" by dr is a contrast, and not "naive -" by dr.
+        for tail in tails[:1] if row.derived_from else tails:
             bare = bare.removesuffix(tail)
     bare = bare.removeprefix("truth: ")
     if bare.lower() in {row.metric.lower(), "truth", "all", "everybody", "overall"}:

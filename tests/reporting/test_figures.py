@@ -17,6 +17,7 @@ from causalrec.reporting._axes import Scale
 from causalrec.reporting._charts import draw_chart
 from causalrec.reporting._forest import MAX_LINES, draw_forest, panels
 from causalrec.reporting._graph_layout import lay_out
+from causalrec.reporting._marks import subject_of
 from causalrec.reporting._numbers import number, row_decimals
 from causalrec.results import Result, Row, Table
 
@@ -47,6 +48,27 @@ def test_naive_debiased_and_true_share_a_line() -> None:
     }
     by_gender = panels(rows)[-1].lines[0]
     assert [row.estimator for row in by_gender.rows] == ["naive", "dr", "truth"]
+
+
+@pytest.mark.parametrize(
+    ("label", "estimator", "metric", "derived", "subject"),
+    [
+        ("dr", "dr", "effect", (), ""),
+        ("mean (naive)", "naive", "mean", (), ""),
+        ("truth", "", "mean", (), ""),
+        ("truth: MRDR", "truth", "mse", (), "MRDR"),
+        ("naive: mse", "snips", "mse", (), "naive"),
+        ("naive: mse (naive)", "naive", "mse", (), "naive"),
+        ("naive - dr", "dr", "mean", ("naive", "dr"), "naive - dr"),
+        ("naive - dr", "naive - dr", "effect", ("naive", "dr"), ""),
+        ("gap: f - m", "dr", "gap", ("f", "m"), "gap: f - m"),
+    ],
+)
+def test_labels_say_whom_a_row_speaks_of(
+    label: str, estimator: str, metric: str, derived: tuple[str, ...], subject: str
+) -> None:
+    row = Row(label=label, estimator=estimator, metric=metric, derived_from=derived)
+    assert subject_of(row) == subject
 
 
 def test_estimators_differ_by_shape_and_not_only_by_colour() -> None:
