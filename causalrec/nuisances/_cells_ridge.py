@@ -8,6 +8,7 @@ product, and solved by conjugate gradients with the whole-grid logit's precondit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from causalrec.nuisances._precondition import Preconditioner
 
 Floats = NDArray[np.float64]
-CHUNK = 65_536
+CHUNK = 8_192
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class CellProblem:
     X, Z : float64 (m, p), (n, q)
         Features with a leading 1.
     users, items : int (nnz,)
+        Sorted by user.
     outcome, weight : float64 (nnz,)
     penalty : float64 (p, q)
         Ridge of each coefficient, in units of mean-1 weights; 0 for the intercept.
@@ -45,6 +47,11 @@ class CellProblem:
     user_penalty: float | None
     item_penalty: float | None
 
+    @cached_property
+    def starts(self) -> NDArray[Any]:
+        """Where each user's cells begin, (m + 1,)."""
+        return np.searchsorted(self.users, np.arange(len(self.X) + 1))
+
     def mean(self, theta: Floats) -> Floats:
         """Return the fitted value of each observed cell, (nnz,)."""
         B, a, b = self.split(theta)
@@ -58,7 +65,7 @@ class CellProblem:
         import scipy.sparse as sp
 
         shape = (len(self.X), len(self.Z))
-        matrix = sp.csr_array((values, (self.users, self.items)), shape=shape)
+        matrix = sp.csr_array((values, self.items, self.starts), shape=shape)
         cross = np.asarray(self.X.T @ (matrix @ self.Z)).ravel()
         user, item = np.zeros(shape[0]), np.zeros(shape[1])
         if self.user_penalty is not None:
@@ -88,7 +95,8 @@ def gather(A: Floats, B: Floats, users: NDArray[Any], items: NDArray[Any]) -> Fl
     out = np.empty(len(users))
     for at in range(0, len(users), CHUNK):
         part = slice(at, at + CHUNK)
-        out[part] = np.einsum("ij,ij->i", A[users[part]], B[items[part]])
+        left, right = np.take(A, users[part], axis=0), np.take(B, items[part], axis=0)
+        np.einsum("ij,ij->i", left, right, out=out[part])
     return out
 
 
@@ -106,7 +114,7 @@ class CellSolution:
     converged: bool
 
 
-def solve_cells(problem: CellProblem, *, probes: int = 8, seed: int = 0) -> CellSolution:
+def solve_cells(problem: CellProblem, *, probes: int = 4, seed: int = 0) -> CellSolution:
     """Solve the ridge regression; estimate its effective number of parameters.
 
     The trace of the smoother is estimated with Rademacher probes (Hutchinson 1990).
@@ -132,11 +140,11 @@ def solve_cells(problem: CellProblem, *, probes: int = 8, seed: int = 0) -> Cell
     trace, left = 0.0, 0.0
     with threadpool_limits(1):
         theta, info = cg(
-            normal, problem.adjoint(w * problem.outcome), rtol=1e-10, maxiter=1000, M=inverse
+            normal, problem.adjoint(w * problem.outcome), rtol=1e-9, maxiter=1000, M=inverse
         )
         for _ in range(probes):
             sign = rng.choice([-1.0, 1.0], size=len(w))
-            fitted, _ = cg(normal, problem.adjoint(w * sign), rtol=1e-4, maxiter=300, M=inverse)
+            fitted, _ = cg(normal, problem.adjoint(w * sign), rtol=1e-3, maxiter=300, M=inverse)
             smoothed = problem.mean(fitted)
             trace += float(sign @ smoothed) / probes
             left += float(w @ (sign - smoothed) ** 2) / probes
@@ -153,6 +161,7 @@ def fit_low_rank(
     n_factors: int,
     ridge: float,
     seed: int | None,
+    start: Floats | None = None,
     max_sweeps: int = 60,
     tolerance: float = 1e-5,
 ) -> tuple[Floats, Floats, float]:
@@ -167,7 +176,9 @@ def fit_low_rank(
     W = sp.csr_array((weight, (users, items)), shape=shape)
     R = sp.csr_array((weight * residual, (users, items)), shape=shape)
     Wt, Rt = W.T.tocsr(), R.T.tocsr()
-    V = np.random.default_rng(seed).standard_normal((shape[1], n_factors)) * 0.1
+    V = start
+    if V is None:
+        V = np.random.default_rng(seed).standard_normal((shape[1], n_factors)) * 0.1
     U, freedom = _half(W, R, V, ridge)
     before = np.inf
     for _ in range(max_sweeps):

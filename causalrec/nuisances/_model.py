@@ -255,11 +255,13 @@ class PropensityModel(Parameters, Propensity):
 
     def predict_codes(self, user_codes: NDArray[Any], item_codes: NDArray[Any]) -> Floats:
         """Return P of aligned cells by integer codes, clipped as asked; float64."""
-        return self._clipping.apply(self._fitted.codes(user_codes, item_codes), self.of_)
+        p = self._fitted.codes(np.asarray(user_codes), np.asarray(item_codes))
+        return self._clipping.apply(p, self.of_)
 
     def block(self, users: slice) -> Floats:
         """Return P of a block of users against all items, clipped as asked; (b, n_items)."""
-        return self._clipping.apply(self._fitted.block(users), self.of_)
+        p = self._fitted.block(users)
+        return self._clipping.apply(p, self.of_)
 
     def for_rows(self, log: InteractionLog) -> Floats:
         """Return P of each row of a log, clipped as asked; float64 (n_rows,)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+
+BACKFITTING = 3
+"""Rounds of linear part and low rank in turn."""
 
 
 def mrdr_weights(propensity: Floats) -> Floats:
@@ -152,7 +157,7 @@ class CellOutcomeModel(Parameters):
             )
         weight = weight[kept] / weight[kept].mean()
         problem = self._problem(log, chosen, cells.users[kept], cells.items[kept], weight)
-        self._solve(problem, cells.outcome[kept])
+        self._solve(replace(problem, outcome=cells.outcome[kept]))
         self.in_sample_ = self.predict_codes(cells.users, cells.items)
         return self
 
@@ -177,38 +182,47 @@ class CellOutcomeModel(Parameters):
             self.effect_regularization if self.item_effects else None,
         )  # fmt: skip
 
-    def _solve(self, problem: CellProblem, outcome: Floats) -> None:
-        from dataclasses import replace
-
-        problem = replace(problem, outcome=outcome)
-        found = solve_cells(problem, seed=self.random_state or 0)
+    def _solve(self, problem: CellProblem) -> None:
+        """Fit the linear part, then (for "factors") the two parts in turn."""
+        outcome, m, n = problem.outcome, len(problem.X), len(problem.Z)
+        low_rank, taken = np.zeros(len(outcome)), 0.0
+        found, U, V = solve_cells(problem, seed=self.random_state or 0), None, None
+        for _ in range(BACKFITTING if self.method == "factors" else 0):
+            residual = outcome - problem.mean(found.theta)
+            U, V, taken = fit_low_rank(
+                residual, problem.weight, problem.users, problem.items, (m, n),
+                n_factors=self.n_factors, ridge=self.factor_regularization,
+                seed=self.random_state, start=V,
+            )  # fmt: skip
+            low_rank = gather(U, V, problem.users, problem.items)
+            rest = replace(problem, outcome=outcome - low_rank)
+            found = replace(found, theta=solve_cells(rest, probes=0).theta)
         if not found.converged:
             warnings.warn(
                 "The ridge regression of the outcome did not converge; raise the regularisation.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        B, a, b = problem.split(found.theta)
+        residual = outcome - problem.mean(found.theta) - low_rank
+        self.effective_parameters_ = found.effective_parameters + taken
+        freedom = max(1.0, found.residual_freedom - taken)
+        self.residual_variance_ = float(problem.weight @ residual**2) / freedom
+        self._keep(problem, found.theta, U, V)
+
+    def _keep(
+        self, problem: CellProblem, theta: Floats, U: Floats | None, V: Floats | None
+    ) -> None:
+        B, a, b = problem.split(theta)
         m, n = len(problem.X), len(problem.Z)
-        parts = [[problem.X @ B, problem.Z]]
+        parts = [(problem.X @ B, problem.Z)]
         if self.user_effects:
-            parts.append([a[:, None], np.ones((n, 1))])
+            parts.append((a[:, None], np.ones((n, 1))))
         if self.item_effects:
-            parts.append([np.ones((m, 1)), b[:, None]])
-        residual = outcome - problem.mean(found.theta)
-        self.effective_parameters_, left = found.effective_parameters, found.residual_freedom
-        if self.method == "factors":
-            U, V, taken = fit_low_rank(
-                residual, problem.weight, problem.users, problem.items, (m, n),
-                n_factors=self.n_factors, ridge=self.factor_regularization, seed=self.random_state,
-            )  # fmt: skip
-            residual = residual - gather(U, V, problem.users, problem.items)
-            self.effective_parameters_ += taken
-            left -= taken
-            parts.append([U, V])
+            parts.append((np.ones((m, 1)), b[:, None]))
+        if U is not None and V is not None:
+            parts.append((U, V))
         self._A = np.hstack([left for left, _ in parts])
         self._B = np.hstack([right for _, right in parts])
-        self.residual_variance_ = float(problem.weight @ residual**2) / max(1.0, left)
 
     def factors(self) -> tuple[Floats, Floats]:
         """Return (A (n_users, k), B (n_items, k)) with g = A B'."""
