@@ -17,6 +17,9 @@ from causalrec.errors import StudyError
 from causalrec.evaluation.metrics import absolute_error, squared_error
 from causalrec.evaluation.metrics._model import FloatArray
 
+MOST_RESIDUALS = 4096
+"""A law of more residuals than this keeps the means of so many equal parts: chances to 1 / 4096."""
+
 GainForm = Literal["linear", "exponential"]
 
 
@@ -107,6 +110,14 @@ class BernoulliLaw:
         return probability * one + (1.0 - probability) * zero
 
 
+def _binned(residuals: FloatArray, shares: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the mean and the share of each of `MOST_RESIDUALS` equal parts of a sorted law."""
+    part = np.minimum((np.cumsum(shares) * MOST_RESIDUALS).astype(np.int64), MOST_RESIDUALS - 1)
+    used, part = np.unique(part, return_inverse=True)
+    share = np.bincount(part, weights=shares, minlength=len(used))
+    return np.bincount(part, weights=shares * residuals) / share, share.astype(np.float64)
+
+
 class ResidualLaw:
     """The outcome is the model's mean plus a residual drawn from the recorded cells.
 
@@ -138,11 +149,13 @@ class ResidualLaw:
         shares = np.ones(len(order)) if weights is None else weights[order]
         shares = shares / shares.sum()
         self._residuals = residuals[order]
+        self._square = float(shares @ np.square(self._residuals))
+        self._power = float(shares @ np.exp2(self._residuals))
+        if len(order) > MOST_RESIDUALS:
+            self._residuals, shares = _binned(self._residuals, shares)
         self._below = np.r_[0.0, np.cumsum(shares)]
         self._sum_below = np.r_[0.0, np.cumsum(shares * self._residuals)]
         self._mean = float(self._sum_below[-1])
-        self._square = float(shares @ np.square(self._residuals))
-        self._power = float(shares @ np.exp2(self._residuals))
 
     @property
     def variance(self) -> float:

@@ -114,7 +114,10 @@ def _rows(
     head = plan.estimators[0]
     share = sums.coverage.share_unsupported
     bounded = question.population == "all" and share > 0
-    population = f"supported cells ({1 - share:.1%} of the eligible)" if share else "eligible cells"
+    what = "cells" if log.kind == "ratings" else "candidate rows, all exposed"
+    population = (
+        f"supported {what} ({1 - share:.1%} of the eligible)" if share else f"eligible {what}"
+    )
     suffix = ", supported cells" if bounded else ""
     names = {
         head: Named(suffix, head, population if head != "naive" else "recorded cells"),

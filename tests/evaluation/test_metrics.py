@@ -79,6 +79,26 @@ def test_the_residual_law_equals_the_mean_over_its_residuals():
         np.testing.assert_allclose(law.gain(mean, gain), gain.of(outcomes).mean(1), rtol=1e-12)
 
 
+def test_a_long_residual_law_is_kept_in_equal_parts():
+    rng = np.random.default_rng(0)
+    residuals, weights = rng.normal(0.1, 1.0, 30_000), rng.exponential(size=30_000)
+    law = ResidualLaw(residuals, weights)
+    share = weights / weights.sum()
+    mean, prediction = rng.normal(3, 1, 20), rng.normal(3, 1, 20)
+    outcomes = mean[:, None] + residuals
+    np.testing.assert_allclose(
+        law.squared_error(mean, prediction),
+        np.square(outcomes - prediction[:, None]) @ share,
+        rtol=1e-10,
+    )
+    np.testing.assert_allclose(
+        law.absolute_error(mean, prediction),
+        np.abs(outcomes - prediction[:, None]) @ share,
+        atol=1 / 4096,  # at most one part is split, and parts are narrower than 1 but for the tails
+    )
+    np.testing.assert_allclose(law.gain(mean, Gain(3.2)), (outcomes >= 3.2) @ share, atol=1 / 4096)
+
+
 def test_the_bernoulli_law_is_the_mixture_of_both_outcomes():
     law = BernoulliLaw()
     mean, prediction = np.array([0.25, 1.2]), np.array([0.5, 0.1])
