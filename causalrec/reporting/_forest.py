@@ -22,7 +22,7 @@ from causalrec.reporting._marks import (
     subject_of,
 )
 from causalrec.reporting._numbers import interval, number, row_decimals
-from causalrec.reporting._svg import Svg, fit
+from causalrec.reporting._svg import Svg, fit, text_width
 from causalrec.results import Row, format_row
 
 MAX_LINES = 48
@@ -173,7 +173,6 @@ class _Wide:
     width = WIDE
     row = 23
     left, right = 272.0, 572.0
-    label_width = 172.0
 
     def height(self, panel: Panel) -> float:
         gaps = 9 * len(panel.lines)
@@ -188,9 +187,11 @@ class _Wide:
         _axis(svg, scale, y - 6, bottom, ticks=5)
         _truth_line(svg, panel, scale, y - 6, bottom)
         decimals = row_decimals(panel.rows)
+        names = max(text_width(_name(row), 11.5) for row in panel.rows)
+        room = self.left - 14 - names - 14
         for line in panel.lines:
             middle = y + self.row * len(line.rows) / 2
-            texts = fit(line.subject, self.label_width, 13, 2)
+            texts = fit(line.subject, room, 13, 2)
             svg.lines(texts, 0, middle + 4.5, class_="label", hover=line.subject)
             for row in line.rows:
                 centre = y + self.row / 2

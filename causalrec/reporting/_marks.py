@@ -69,10 +69,10 @@ def subject_of(row: Row) -> str:
     if bare.lower() == row.estimator.lower():
         return ""
     for name in sorted({row.estimator, row.estimator.lower(), "truth"} - {""}):
-        tails = (f" ({name})", f", {name}", f": {name}", f" {name}")
-        # "naive - dr" by dr is a contrast, and not "naive -" by dr.
-        for tail in tails[:1] if row.derived_from else tails:
-            bare = bare.removesuffix(tail)
+        for tail in (f" ({name})", f", {name}", f": {name}", f" {name}"):
+            # "naive - dr" by dr is a contrast, and not "naive -" by dr.
+            if not bare.removesuffix(tail).endswith(("-", "\N{MINUS SIGN}")):
+                bare = bare.removesuffix(tail)
     bare = bare.removeprefix("truth: ")
     if bare.lower() in {row.metric.lower(), "truth", "all", "everybody", "overall"}:
         return ""
