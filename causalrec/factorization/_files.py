@@ -321,13 +321,13 @@ def _check_shapes(state: State, folder: Path) -> None:
     pointer, seen = state.seen_pointer, state.seen_items
     fits = [pointer.shape == (m + 1,), seen.ndim == 1]
     for factors in filter(None, (state.factors, state.imputation)):
-        k = factors.user_factors.shape[-1]
-        fits += [factors.user_factors.shape == (m, k), factors.item_factors.shape == (n, k)]
+        fits.append(_are_sides(factors.user_factors, factors.item_factors, m, n))
         fits += [factors.user_biases.shape == (m,), factors.item_biases.shape == (n,)]
     if state.features is not None:
-        prior, r = state.features.prior, state.features.left.shape[-1]
-        fits += [state.features.left.shape == (m, r), state.features.right.shape == (n, r)]
-        fits += [prior.crosses.shape == (len(prior.user), len(prior.item))]
+        prior, features = state.features.prior, state.features
+        p, q = _width(features.user_encoder), _width(features.item_encoder)
+        fits.append(_are_sides(features.left, features.right, m, n))
+        fits += [prior.user.shape == (p,), prior.item.shape == (q,), prior.crosses.shape == (p, q)]
     if all(fits):
         fits += [pointer[0] == 0, pointer[-1] == len(seen), bool((np.diff(pointer) >= 0).all())]
         fits += [bool(((seen >= 0) & (seen < n)).all())]
@@ -336,3 +336,13 @@ def _check_shapes(state: State, folder: Path) -> None:
             f"The arrays in {folder} do not have the shapes that its {m:,} users and {n:,} items"
             " ask for. The files do not belong together; save the model again."
         )
+
+
+def _are_sides(left: NDArray[Any], right: NDArray[Any], m: int, n: int) -> bool:
+    """Say whether left right' is an m x n matrix."""
+    two = left.ndim == right.ndim == 2
+    return two and left.shape[0] == m and right.shape == (n, left.shape[1])
+
+
+def _width(encoder: Encoder) -> int:
+    return sum(len(code.names) for code in encoder.codes)
