@@ -52,31 +52,11 @@ def evidence_grid(rows: Sequence[Row], max_rows: int, *, grouped: bool = False) 
         Whether metrics become headings between the rows, in place of a column.
     """
     grouped = grouped and len({row.metric for row in rows}) > 1
-    decimals = _decimals_by_metric(rows)
-    columns: list[tuple[str, bool, Callable[[Row], str]]] = [
-        ("metric", False, lambda r: r.metric),
-        ("row", False, lambda r: r.label),
-        ("estimator", False, lambda r: "" if is_truth(r) and not r.estimator else r.estimator),
-        ("estimate", True, lambda r: _estimate(r, decimals[_key(r)])),
-        ("interval", True, lambda r: interval(r, decimals[_key(r)])),
-        ("level", True, lambda r: f"{r.level:.0%}" if r.lower is not None else ""),
-        ("se", True, lambda r: number(r.standard_error, decimals[_key(r)] + 1)),
-        ("p", True, lambda r: p_text(r.p_value)),
-        ("p adjusted", True, lambda r: p_text(r.p_adjusted)),
-        ("n", True, lambda r: "" if r.n is None else f"{r.n:,}"),
-        ("unit", False, lambda r: r.unit if r.n is not None else ""),
-        ("effective n", True, lambda r: _whole(r.effective_sample_size)),
-        ("clusters", False, _clusters),
-        ("population", False, lambda r: r.population),
-        ("method", False, lambda r: r.interval_method),
-        ("status", False, lambda r: "" if r.status == "suppressed" else _STATUS_WORDS[r.status]),
-        ("note", False, lambda r: "" if r.status == "suppressed" else r.note),
-    ]
     shown = list(rows)[:max_rows]
     hidden = dict.fromkeys(row.note for row in rows if row.status == "suppressed" and row.note)
     said: list[str] = []
     kept: list[tuple[str, bool, list[str]]] = []
-    for name, numeric, text_of in columns:
+    for name, numeric, text_of in _columns(_decimals_by_metric(rows)):
         every = [text_of(row) for row in rows]
         if not any(every):
             continue
@@ -96,6 +76,31 @@ def evidence_grid(rows: Sequence[Row], max_rows: int, *, grouped: bool = False) 
         cut=len(rows) - len(shown),
         groups=tuple(row.metric for row in shown) if grouped else (),
     )
+
+
+def _columns(
+    decimals: dict[tuple[str, bool], int],
+) -> list[tuple[str, bool, Callable[[Row], str]]]:
+    """Return each column's name, whether it holds numbers, and how a row fills it."""
+    return [
+        ("metric", False, lambda r: r.metric),
+        ("row", False, lambda r: r.label),
+        ("estimator", False, lambda r: "" if is_truth(r) and not r.estimator else r.estimator),
+        ("estimate", True, lambda r: _estimate(r, decimals[_key(r)])),
+        ("interval", True, lambda r: interval(r, decimals[_key(r)])),
+        ("level", True, lambda r: f"{r.level:.0%}" if r.lower is not None else ""),
+        ("se", True, lambda r: number(r.standard_error, decimals[_key(r)] + 1)),
+        ("p", True, lambda r: p_text(r.p_value)),
+        ("p adjusted", True, lambda r: p_text(r.p_adjusted)),
+        ("n", True, lambda r: "" if r.n is None else f"{r.n:,}"),
+        ("unit", False, lambda r: r.unit if r.n is not None else ""),
+        ("effective n", True, lambda r: _whole(r.effective_sample_size)),
+        ("clusters", False, _clusters),
+        ("population", False, lambda r: r.population),
+        ("method", False, lambda r: r.interval_method),
+        ("status", False, lambda r: "" if r.status == "suppressed" else _STATUS_WORDS[r.status]),
+        ("note", False, lambda r: "" if r.status == "suppressed" else r.note),
+    ]
 
 
 def table_grid(table: Table, max_rows: int, *, captioned: bool) -> Grid:
