@@ -13,6 +13,7 @@ from causalrec.nuisances._base import Propensity
 from causalrec.nuisances._features import Covariates, Encoders, choose_covariates
 from causalrec.nuisances._never import NEVER
 from causalrec.nuisances._resolve import cell_propensity, row_propensity
+from causalrec.nuisances._threads import one_thread
 from causalrec.results import Table
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class BalanceLine:
     """Whether weighting leaves more than `TOLERATED` and more than noise in any of the lines."""
 
 
+@one_thread
 def balance(
     propensity: Propensity,
     log: InteractionLog,

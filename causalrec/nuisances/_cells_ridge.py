@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.nuisances._precondition import Preconditioner
+from causalrec.nuisances._threads import one_thread
 
 Floats = NDArray[np.float64]
 CHUNK = 8_192
@@ -114,13 +115,13 @@ class CellSolution:
     converged: bool
 
 
+@one_thread
 def solve_cells(problem: CellProblem, *, probes: int = 4, seed: int = 0) -> CellSolution:
     """Solve the ridge regression; estimate its effective number of parameters.
 
     The trace of the smoother is estimated with Rademacher probes (Hutchinson 1990).
     """
     from scipy.sparse.linalg import LinearOperator, cg
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     w, ridge = problem.weight, problem.ridge
     by_user = np.bincount(problem.users, w, len(problem.X)).astype(np.float64)
@@ -138,19 +139,19 @@ def solve_cells(problem: CellProblem, *, probes: int = 4, seed: int = 0) -> Cell
     inverse = LinearOperator(shape, matvec=scaling.solve, dtype=np.float64)
     rng = np.random.default_rng(seed)
     trace, left = 0.0, 0.0
-    with threadpool_limits(1):
-        theta, info = cg(
-            normal, problem.adjoint(w * problem.outcome), rtol=1e-9, maxiter=1000, M=inverse
-        )
-        for _ in range(probes):
-            sign = rng.choice([-1.0, 1.0], size=len(w))
-            fitted, _ = cg(normal, problem.adjoint(w * sign), rtol=1e-3, maxiter=300, M=inverse)
-            smoothed = problem.mean(fitted)
-            trace += float(sign @ smoothed) / probes
-            left += float(w @ (sign - smoothed) ** 2) / probes
+    theta, info = cg(
+        normal, problem.adjoint(w * problem.outcome), rtol=1e-9, maxiter=1000, M=inverse
+    )
+    for _ in range(probes):
+        sign = rng.choice([-1.0, 1.0], size=len(w))
+        fitted, _ = cg(normal, problem.adjoint(w * sign), rtol=1e-3, maxiter=300, M=inverse)
+        smoothed = problem.mean(fitted)
+        trace += float(sign @ smoothed) / probes
+        left += float(w @ (sign - smoothed) ** 2) / probes
     return CellSolution(np.asarray(theta), trace, left, info == 0)
 
 
+@one_thread
 def fit_low_rank(
     residual: Floats,
     weight: Floats,

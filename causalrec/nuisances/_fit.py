@@ -164,8 +164,8 @@ def _fit_cells(
     Z = np.column_stack([np.ones(log.n_items), encoders.item.apply(log.items).matrix])
     never = never_observed(log, encoders)
     grid = Grid.of(log, X, Z, within, never)
-    penalties, said = grid.effect_penalties(options)
-    found, user_of, item_of = grid.fit(options, penalties)
+    penalties, said, start = grid.effect_penalties(options)
+    found, user_of, item_of = grid.fit(options, penalties, start)
     user_effect, item_effect = np.zeros(log.n_users), np.zeros(log.n_items)
     user_effect[within.users] = found.user_effect[user_of]
     item_effect[within.items] = found.item_effect[item_of]

@@ -81,8 +81,10 @@ class Grid:
         """Whether the log declares every cell eligible."""
         return self.log.eligible_block(slice(0, 1)) is None
 
-    def effect_penalties(self, options: FitOptions) -> tuple[Penalties, tuple[str, ...]]:
-        """Return the ridge of user and item effects (None: none), and what to say about it.
+    def effect_penalties(
+        self, options: FitOptions
+    ) -> tuple[Penalties, tuple[str, ...], Floats | None]:
+        """Return the ridge of user and item effects, what to say about it, and a B to start from.
 
         Where it is not given, it is one over the variance of the effects, estimated from how much
         more the counts vary around a fit without effects than chance would have them.
@@ -90,7 +92,7 @@ class Grid:
         wanted = (options.user_effects, options.item_effects)
         given = options.effect_regularization
         if given is not None or not any(wanted):
-            return (given if wanted[0] else None, given if wanted[1] else None), ()
+            return (given if wanted[0] else None, given if wanted[1] else None), (), None
         rough = replace(options, tolerance=ROUGH)
         found, user_of, item_of = self.fit(rough, (None, None))
         problem, _, _ = self.problem(options, (None, None))
@@ -113,15 +115,18 @@ class Grid:
             )
             if use
         ]
-        return (user, item), (f"Effects: {'; '.join(words)}.",)
+        return (user, item), (f"Effects: {'; '.join(words)}.",), found.B
 
     def fit(
-        self, options: FitOptions, penalties: Penalties
+        self, options: FitOptions, penalties: Penalties, start: Floats | None = None
     ) -> tuple[GridSolution, NDArray[np.intp], NDArray[np.intp]]:
         """Fit the logit; also return the bucket of each user and item within."""
         problem, user_of, item_of = self.problem(options, penalties)
         found = fit_grid(
-            problem, tolerance=options.tolerance, max_iterations=options.max_iterations
+            problem,
+            tolerance=options.tolerance,
+            max_iterations=options.max_iterations,
+            start=start,
         )
         return found, user_of, item_of
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.nuisances._precondition import Preconditioner
+from causalrec.nuisances._threads import one_thread
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -70,7 +71,6 @@ class GridSolution:
     B: Floats
     user_effect: Floats
     item_effect: Floats
-    log_likelihood: float
     iterations: int
     converged: bool
 
@@ -203,6 +203,7 @@ def blocks(n_users: int, n_items: int) -> list[slice]:
     return [slice(at, min(at + step, n_users)) for at in range(0, n_users, step)]
 
 
+@one_thread
 def fit_grid(
     problem: GridProblem, *, tolerance: float, max_iterations: int, start: Floats | None = None
 ) -> GridSolution:
@@ -222,7 +223,6 @@ def fit_grid(
     GridSolution
     """
     from scipy.optimize import minimize
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     size, m, n = problem.penalty.size, len(problem.X), len(problem.Z)
     origin = np.zeros(size + m + n)
@@ -232,31 +232,29 @@ def fit_grid(
     else:
         origin[:size] = start.ravel()
 
-    # One BLAS thread: sums in another order would move the last digits with the thread count.
-    with threadpool_limits(1):
-        preconditioner = _preconditioner(problem)
+    preconditioner = _preconditioner(problem)
 
-        def scaled(step: Floats) -> tuple[float, Floats]:
-            value, gradient = grid_derivatives(problem, origin + preconditioner.unscale(step))
-            return value, preconditioner.scale_gradient(gradient)
+    def scaled(step: Floats) -> tuple[float, Floats]:
+        value, gradient = grid_derivatives(problem, origin + preconditioner.unscale(step))
+        return value, preconditioner.scale_gradient(gradient)
 
-        found = minimize(
-            scaled,
-            np.zeros(len(origin)),
-            jac=True,
-            method="L-BFGS-B",
-            options={
-                "maxcor": 20,
-                "gtol": tolerance,
-                "ftol": 0.0,
-                "maxiter": max_iterations,
-                "maxfun": 3 * max_iterations,
-            },
-        )
-        B, a, b = split_parameters(problem, origin + preconditioner.unscale(found.x))
+    found = minimize(
+        scaled,
+        np.zeros(len(origin)),
+        jac=True,
+        method="L-BFGS-B",
+        options={
+            "maxcor": 20,
+            "gtol": tolerance,
+            "ftol": 0.0,
+            "maxiter": max_iterations,
+            "maxfun": 3 * max_iterations,
+        },
+    )
+    B, a, b = split_parameters(problem, origin + preconditioner.unscale(found.x))
     # Near the optimum the objective cannot tell steps apart; the gradient says whether we are there
     converged = bool(np.abs(found.jac).max() <= max(tolerance, 1e-4))
-    return GridSolution(B, a, b, -float(found.fun), int(found.nit), converged)
+    return GridSolution(B, a, b, int(found.nit), converged)
 
 
 def _preconditioner(problem: GridProblem) -> Preconditioner:

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from causalrec.nuisances._threads import one_thread
+
 Floats = NDArray[np.float64]
 
 
@@ -26,6 +28,7 @@ class LinearFit:
     coefficients: Floats
     penalty: Floats
 
+    @one_thread
     def predict(self, matrix: Floats) -> Floats:
         """Return the mean of each row, (n,)."""
         eta = matrix @ self.coefficients
@@ -47,6 +50,7 @@ class LinearFit:
         residual = outcome - self.predict(matrix)
         return matrix * (residual if weights is None else weights * residual)[:, None]
 
+    @one_thread
     def hessian(self, matrix: Floats, weights: Floats | None = None) -> Floats:
         """Return X' diag(slope) X + diag(penalty), (k, k)."""
         curvature = self.slope(matrix)
@@ -54,6 +58,7 @@ class LinearFit:
         return np.asarray(matrix.T @ (curvature[:, None] * matrix) + np.diag(self.penalty))
 
 
+@one_thread
 def fit_linear(
     matrix: Floats,
     outcome: Floats,

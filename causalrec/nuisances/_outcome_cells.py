@@ -206,7 +206,7 @@ class CellOutcomeModel(Parameters):
         residual = outcome - problem.mean(found.theta) - low_rank
         self.effective_parameters_ = found.effective_parameters + taken
         freedom = max(1.0, found.residual_freedom - taken)
-        self.residual_variance_ = float(problem.weight @ residual**2) / freedom
+        self.residual_variance_ = float((problem.weight * residual**2).sum()) / freedom
         self._keep(problem, found.theta, U, V)
 
     def _keep(

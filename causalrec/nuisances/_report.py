@@ -55,8 +55,8 @@ def propensity_result(
     """
     supported = support(propensity, log, floor)
     lines = balance(propensity, log, supported)
-    everybody = profile_propensity(propensity, log)
-    grouped = everybody if by is None else profile_propensity(propensity, log, by)
+    grouped = profile_propensity(propensity, log, by)
+    everybody = grouped.everybody()
     tables = [
         overlap_table(propensity, log, profile=everybody),
         balance_table(lines),
@@ -68,7 +68,8 @@ def propensity_result(
     off = [line for line in lines if line.unbalanced]
     if off:
         warnings.warn(_unbalanced(off), PropensityWarning, stacklevel=3)
-    answer = _answer(propensity, log, supported, lines, tables[3] if by is None else None)
+    weights = weight_table(propensity, log, profile=everybody)
+    answer = _answer(propensity, log, supported, lines, weights)
     found = Result(
         kind="propensity",
         title=f"The propensity of being {propensity.of_}"
@@ -104,7 +105,7 @@ def _answer(
     log: InteractionLog,
     supported: Support,
     lines: tuple[BalanceLine, ...],
-    weights: Table | None,
+    weights: Table,
 ) -> str:
     total = inverse_propensity_sum(propensity, log, supported)
     before = max((abs(line.before) for line in lines), default=0.0)
@@ -118,8 +119,7 @@ def _answer(
         else "cannot be checked for balance, because users and items have no features"
     )
     population, event = words_for(propensity, log)
-    found = weights or weight_table(propensity, log)
-    ess, happened = found.rows[0][4], found.rows[0][2]
+    ess, happened = weights.rows[0][4], weights.rows[0][2]
     return (
         f"The propensities {verdict} (largest {after:.2f}, {before:.2f} before weighting);"
         f" sum(1/p)/cells is {total:.2f} (1 is right), the effective sample size {ess:,.0f} of"
