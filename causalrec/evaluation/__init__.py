@@ -6,12 +6,10 @@ from causalrec.evaluation._evaluate import EvaluationResult, evaluate
 from causalrec.evaluation._family import family
 from causalrec.evaluation._mean import MeanResult, estimate_mean
 from causalrec.evaluation._policy import policy_value
-from causalrec.evaluation._recommenders import Recommender
 
 __all__ = [
     "EvaluationResult",
     "MeanResult",
-    "Recommender",
     "bounds",
     "compare_with_randomized",
     "estimate_mean",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from causalrec.evaluation._agreement import (
     agreement,
     agreement_answer,
     agreement_table,
+    has_name,
     judged_together,
     line_of,
 )
@@ -156,25 +156,27 @@ def compare_plan(
 
 
 def _rows_of(plan: Plan, sums: Sums, term: Term, margin: float) -> tuple[list[Row], Agreement]:
-    """Return difference, slice, answer and naive difference of one term."""
-    name = (
-        term.metric if not term.model or term.model == "model" else f"{term.model}: {term.metric}"
-    )
-    head = plan.estimators[0]
-    estimate = sums.estimate
-    rows: list[Row] = []
-    differences = []
-    for estimator in plan.estimators[:-1]:
-        label = f"{name}: {estimator} - randomised"
-        gap = estimate.difference(key(term, estimator), key(term, "randomized"), label)
-        differences.append(gap)
-        rows += _described(gap, plan, f"difference of {term.metric}", estimator, null=0.0)
-    judged = agreement(differences[0], margin, plan.level)
-    for estimator, word in (("randomized", "randomised"), (head, head)):
-        one = estimate[key(term, estimator)].relabel([f"{name}: {word}"])
+    """Return the difference first, then slice, answer and naive, then naive's difference."""
+    name = f"{term.model}: {term.metric}" if has_name(term) else term.metric
+    differences, values = [], []
+    for estimator in plan.estimators:
+        word = "randomised" if estimator == "randomized" else estimator
+        one = sums.estimate[key(term, estimator)].relabel([f"{name}: {word}"])
         n = sums.weights[estimator, ""].n
-        rows += _described(one, plan, term.metric, word, null=None, n=n)
-    return [rows[0], *rows[-2:], *rows[1:-2]], judged
+        values.append(_described(one, plan, term.metric, word, null=None, n=n))
+        if estimator == "randomized":
+            continue
+        gap = sums.estimate.difference(
+            key(term, estimator), key(term, "randomized"), f"{name}: {estimator} - randomised"
+        )
+        row = _described(
+            gap, plan, f"difference of {term.metric}", f"{estimator} - randomised", null=0.0
+        )
+        parents = (f"{name}: {estimator}", f"{name}: randomised")
+        differences.append((gap, row.model_copy(update={"derived_from": parents})))
+    judged = agreement(differences[0][0], margin, plan.level)
+    first, *others = [row for _, row in differences]
+    return [first, values[-1], *values[:-1], *others], judged
 
 
 def _described(
@@ -185,8 +187,8 @@ def _described(
     *,
     null: float | None,
     n: int | None = None,
-) -> Sequence[Row]:
-    return rows_from_estimate(
+) -> Row:
+    (row,) = rows_from_estimate(
         estimate,
         metric=metric,
         population="cells of the population compared",
@@ -196,6 +198,7 @@ def _described(
         n=None if n is None else {estimate.labels[0]: n},
         interval_method=interval_method(plan.sampled),
     )
+    return row
 
 
 def _uniform() -> Assumption:

@@ -117,6 +117,7 @@ def accumulate(
     law: OutcomeLaw | None = None,
     sampled: Sequence[str] = ("user", "item"),
     level: float = 0.95,
+    by_provider: bool = False,
 ) -> Sums:
     """Estimate every term by every estimator in every group.
 
@@ -133,6 +134,8 @@ def accumulate(
     sampled : sequence of "user", "item"
         () for the error over these very cells: only which of them were recorded is random.
     level : float
+    by_provider : bool
+        Cluster by the provider of an item instead of the item; `sampled` then says "provider".
 
     Raises
     ------
@@ -144,7 +147,14 @@ def accumulate(
     columns = _Columns()
     numbers = [columns.number(t, e, g) for t in terms for e in estimators for g in groups]
     log = source.log
-    totals = CellTotals(log.n_users, log.n_items, len(columns.names))
+    clusters = (log.provider, "provider") if by_provider else (None, "item")
+    totals = CellTotals(
+        log.n_users,
+        log.n_items,
+        len(columns.names),
+        item_clusters=clusters[0],
+        item_dimension=clusters[1],
+    )
     coverage = Coverage()
     weights: dict[tuple[str, str], Weights] = {
         (estimator, group.label): Weights() for estimator in estimators for group in groups

@@ -75,6 +75,7 @@ def value_rows(found: Measured, level: float) -> list[Row]:
                 estimator=f"naive - {head}",
                 level=level,
                 n={gap.labels[0]: found.counts[head]},
+                derived_from={gap.labels[0]: (f"{base} (naive)", base)},
                 interval_method=interval_method(gap.sampled),
             )
     return rows
@@ -136,6 +137,9 @@ def _pairs(found: Measured, level: float) -> list[Row]:
                 unit=found.unit,
                 level=level,
                 n={label: found.counts[head]},
+                derived_from={
+                    label: tuple(f"{t.model}: {found.name[metric]}" for t in (first, second))
+                },
                 null=None if head == "regression" else 0.0,
                 interval_method=f"paired, {interval_method(gap.sampled)}",
             )

@@ -169,7 +169,7 @@ class Evaluator:
             for row in rows
             if row.estimator == head
         ]
-        kept = [row.model_copy(update={"label": f"{row.label}, supported cells"}) for row in rows]
+        kept = [_of_supported(row) for row in rows]
         return [*declined, *kept]
 
     def _content(
@@ -242,6 +242,12 @@ class Evaluator:
                 + ("." if question.train is None else ", given that the cell is not in training.")
             )
         return notes
+
+
+def _of_supported(row: Row) -> Row:
+    suffix = ", supported cells"
+    parents = tuple(f"{parent}{suffix}" for parent in row.derived_from)
+    return row.model_copy(update={"label": f"{row.label}{suffix}", "derived_from": parents})
 
 
 def _weights(question: EvaluationQuestion) -> Weighting:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from causalrec.errors import StudyError
+from causalrec.errors import IdentificationError, StudyError
 from causalrec.evaluation._cells import PopulationName
 from causalrec.evaluation._compare import compare_plan
 from causalrec.evaluation._engine import key
 from causalrec.evaluation._mean_selected import MeanAnswer, MeanQuestion, from_selected
 from causalrec.evaluation._mean_slice import from_slice
+from causalrec.evaluation._plan import Plan
 from causalrec.evaluation._setup import (
     Parts,
     check_estimators,
@@ -69,7 +70,7 @@ def estimate_mean(
     by: str | Sequence[str] | None = None,
     *,
     estimator: MeanEstimator = "dr",
-    using: Using = "observed",
+    using: Using | None = None,
     graph: CausalGraph | None = None,
     outcome_model: Any = None,
     sampled: Sequence[str] = ("user", "item"),
@@ -94,9 +95,11 @@ def estimate_mean(
         Columns of users or items: one joint estimate, with the gaps between the levels.
     estimator : {"dr", "ips", "snips", "regression", "naive"}
         The headline. "naive" always stands beside it.
-    using : {"observed", "randomized"}
+    using : {"observed", "randomized"}, optional
         "randomized" estimates from the slice, with its known rate as propensity and an outcome
-        model learned on the rest of the log: unbiased whatever selection did there.
+        model learned on the rest of the log: unbiased whatever selection did there. "observed"
+        estimates from the rest. Default: "randomized" where a rating log has a slice, with the
+        other compared to it; the graph's refusal of the other is then a note.
     graph : CausalGraph, optional
         Asked for `identify("mean")`; its refusal is raised.
     outcome_model : CellOutcomeModel, Recommender or callable(users, items), optional
@@ -143,7 +146,7 @@ def estimate_mean(
     ['mean', 'mean (naive)', 'naive - snips']
     """
     log.require("ratings", "candidates", purpose="a mean over cells, recorded or not")
-    if using not in {"observed", "randomized"}:
+    if using not in {None, "observed", "randomized"}:
         raise StudyError(f"using={using!r} is not known: 'observed' or 'randomized'.")
     question = MeanQuestion(
         estimator=check_estimators(estimator, ESTIMATORS)[0],
@@ -158,20 +161,52 @@ def estimate_mean(
         propensity=propensity,
     )
     parts = parts_of(log)
+    has_slice = parts.randomized is not None and log.kind == "ratings"
     if using == "randomized" or parts.selected is None:
-        found = from_slice(parts, question, randomized_rate)
-        return _result(parts, question, found, using="randomized")
-    estimand, refusal = identify_mean(graph, force)
-    found = from_selected(parts.selected, question, graph, estimand, refusal)
-    result = _result(parts, question, found, using="observed")
-    if graph is not None:
-        result = result.model_copy(update={"graph_dot": graph.to_dot()})
-    if parts.randomized is None or log.kind != "ratings":
+        return _result(parts, question, from_slice(parts, question, randomized_rate), True)
+    if using is None and has_slice:
+        return _from_both(parts, question, randomized_rate, graph, force)
+    found = _of_selected(parts.selected, question, graph, force)
+    result = _result(parts, question, found, False, graph)
+    if parts.randomized is None or not has_slice:
         return _with(result, found, plan=found.plan)
     return _with(_opened(result, found, parts.randomized), found, plan=found.plan)
 
 
-def _result(parts: Parts, question: MeanQuestion, found: MeanAnswer, *, using: str) -> MeanResult:
+def _of_selected(
+    log: InteractionLog, question: MeanQuestion, graph: CausalGraph | None, force: bool
+) -> MeanAnswer:
+    estimand, refusal = identify_mean(graph, force)
+    return from_selected(log, question, graph, estimand, refusal)
+
+
+def _from_both(
+    parts: Parts,
+    question: MeanQuestion,
+    declared: float | None,
+    graph: CausalGraph | None,
+    force: bool,
+) -> MeanResult:
+    """Answer from the slice, and say whether the rest of the log would have told the same."""
+    assert parts.selected is not None
+    assert parts.randomized is not None
+    found = from_slice(parts, question, declared)
+    result = _result(parts, question, found, True, graph)
+    try:
+        biased = _of_selected(parts.selected, question, graph, force)
+    except IdentificationError as refusal:
+        note = f"The rest of the log does not identify the mean, so only the slice spoke: {refusal}"
+        return _with(result.model_copy(update={"notes": (*result.notes, note)}), found)
+    return _with(_opened(result, biased, parts.randomized), found, plan=biased.plan)
+
+
+def _result(
+    parts: Parts,
+    question: MeanQuestion,
+    found: MeanAnswer,
+    from_the_slice: bool,
+    graph: CausalGraph | None = None,
+) -> MeanResult:
     gaps = [row for row in found.rows if row.metric == "gap"]
     result = MeanResult(
         kind="mean",
@@ -184,12 +219,13 @@ def _result(parts: Parts, question: MeanQuestion, found: MeanAnswer, *, using: s
         notes=found.notes,
         family=multiplicity(len(gaps), "holm", "gaps between groups") if gaps else "",
         adjustment=found.adjustment,
+        graph_dot="" if graph is None else graph.to_dot(),
         provenance=provenance(
             parts.whole,
             question.seed,
             {
                 "estimator": question.estimator,
-                "using": using,
+                "using": "randomized" if from_the_slice else "observed",
                 "sampled": list(question.sampled),
                 "population": question.population,
                 "clip": question.clip,
@@ -197,25 +233,26 @@ def _result(parts: Parts, question: MeanQuestion, found: MeanAnswer, *, using: s
             },
         ),
     )
-    return _with(result, found, plan=None)
+    return _with(result, found)
 
 
-def _with(result: MeanResult, found: MeanAnswer, **internals: Any) -> MeanResult:
+def _with(result: MeanResult, found: MeanAnswer, plan: Plan | None = None) -> MeanResult:
     head = key(found.plan.terms[0], found.plan.estimators[0])
     carried = result.with_internals(
-        estimate=found.sums.estimate, headline=found.sums.estimate[head], **internals
+        estimate=found.sums.estimate, headline=found.sums.estimate[head], plan=plan
     )
     assert isinstance(carried, MeanResult)
     return carried
 
 
-def _opened(result: MeanResult, found: MeanAnswer, slice_log: InteractionLog) -> MeanResult:
-    """Let the comparison with the slice open the result."""
-    compared = compare_plan(found.plan, slice_log, margin=MARGIN)
+def _opened(result: MeanResult, biased: MeanAnswer, slice_log: InteractionLog) -> MeanResult:
+    """Let the comparison of the biased log with the slice open the result."""
+    compared = compare_plan(biased.plan, slice_log, margin=MARGIN)
+    known = {row.label for row in result.rows}
     return result.model_copy(
         update={
             "answer": f"{compared.answer} {result.answer}",
-            "rows": (*result.rows, *compared.rows[:2]),
+            "rows": (*result.rows, *(r for r in compared.rows[:3] if r.label not in known)),
             "sections": (compared,),
         }
     )

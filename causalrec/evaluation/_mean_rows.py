@@ -48,7 +48,9 @@ def mean_rows(
             key(term, other, everybody), key(term, head, everybody), label
         )
         n = {label: sums.weights[head, everybody.label].n}
-        rows += _contrast(gap, plan, names[head], "difference of means", {}, n)
+        parents = {label: (term.metric + names[other].suffix, term.metric + names[head].suffix)}
+        between = Named("", label, names[head].population)
+        rows += _contrast(gap, plan, between, "difference of means", parents, n)
     return (*rows, *_gaps(plan, sums, names[head], term, head))
 
 

@@ -119,7 +119,8 @@ def reward_table(model: Any, log: InteractionLog) -> FloatArray:
     if isinstance(model, Recommender):
         users, at = np.unique(log.user_codes, return_inverse=True)
         asked = np.repeat(users, log.n_items), np.tile(np.arange(log.n_items), len(users))
-        flat = model.predict(log.user_ids.take(asked[0]), log.item_ids.take(asked[1]))
+        ids: tuple[Any, Any] = (log.user_ids.take(asked[0]), log.item_ids.take(asked[1]))
+        flat = model.predict(*ids)
         table = np.asarray(flat, dtype=np.float64).reshape(len(users), log.n_items)[at]
     else:
         table = np.asarray(model(log) if callable(model) else model, dtype=np.float64)

@@ -263,6 +263,7 @@ def _described(
         unit="rows",
         level=level,
         null=0.0 if contrast else None,
+        derived_from={estimate.labels[0]: ("policy value", LOGGED)} if contrast else None,
         interval_method=f"t, clustered by {' and '.join(estimate.sampled)}",
     )
     low = effective < 30 and name != "naive"

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from causalrec.errors import DataError, StudyError
+from causalrec.factorization import Recommender
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from causalrec.interactions import InteractionLog
 
 FloatArray = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
-PredictPairs = Callable[["pd.Index", "pd.Index"], npt.ArrayLike]
+PredictPairs = Callable[[Any, Any], npt.ArrayLike]
+"""Aligned user and item ids to one number each."""
 
-
-@runtime_checkable
-class Recommender(Protocol):
-    """Whatever has `predict(users, items)` on aligned id pairs, higher for what is liked more."""
-
-    def predict(self, users: pd.Index, items: pd.Index) -> npt.ArrayLike:
-        """Return one prediction a pair of ids."""
+__all__ = ["Codes", "Contender", "FloatArray", "Recommender", "contenders"]
 
 
 @dataclass(frozen=True)

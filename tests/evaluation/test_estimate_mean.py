@@ -224,7 +224,8 @@ def test_a_slice_catches_selection_on_the_rating_and_repairs_it():
     world = cr.simulate(
         "music", 400, 100, random_state=5, density=0.15, selection_on_rating=0.6, n_randomized=2000
     )
-    forced = cr.estimate_mean(world.log, graph=world.graph, force=True)
+    options = {"graph": world.graph, "using": "observed", "force": True}
+    forced = cr.estimate_mean(world.log, **options)
     assert "They differ" in forced.answer
     assert forced.sections[0].kind == "comparison"
     compared = cr.compare_with_randomized(forced, world.log)
@@ -235,6 +236,28 @@ def test_a_slice_catches_selection_on_the_rating_and_repairs_it():
     assert repaired.standard_error < plain.standard_error
     assert abs(repaired.value - world.potential.rating.mean()) < 4 * 0.02
     assert abs(forced.value - world.potential.rating.mean()) > 0.15
+
+
+def test_a_slice_is_the_headline_and_the_rest_is_compared_with_it():
+    world = cr.simulate("music", 300, 80, random_state=2, density=0.15, n_randomized=1500)
+    mean = cr.estimate_mean(world.log, graph=world.graph, estimator="dr")
+    assert mean.value == cr.estimate_mean(world.log, using="randomized").value
+    observed = cr.estimate_mean(world.log, graph=world.graph, using="observed")
+    assert mean["mean: dr"].value == pytest.approx(observed.value)
+    compared = cr.compare_with_randomized(mean, world.log)
+    assert compared.rows == mean.sections[0].rows
+    assert compared.rows[0].p_value > 0.01
+
+
+def test_a_slice_answers_what_the_graph_refuses():
+    world = cr.simulate(
+        "music", 300, 80, random_state=2, density=0.15, n_randomized=1500, selection_on_rating=0.5
+    )
+    mean = cr.estimate_mean(world.log, graph=world.graph)
+    assert mean.value == cr.estimate_mean(world.log, using="randomized").value
+    assert any("only the slice spoke" in note for note in mean.notes)
+    with pytest.raises(IdentificationError):
+        cr.estimate_mean(world.log, graph=world.graph, using="observed")
 
 
 @pytest.mark.slow
