@@ -18,7 +18,15 @@ from causalrec.nuisances._diagnostics import (
     weight_table,
 )
 from causalrec.nuisances._econml import propensity_from_econml
-from causalrec.nuisances._features import RowDesign
+from causalrec.nuisances._features import (
+    ColumnCode,
+    Covariates,
+    Encoder,
+    Encoders,
+    RowDesign,
+    choose_covariates,
+    row_design,
+)
 from causalrec.nuisances._known import KnownPropensity
 from causalrec.nuisances._linear import LinearFit, fit_linear
 from causalrec.nuisances._model import PropensityModel
@@ -37,7 +45,11 @@ __all__ = [
     "ArmOutcomeModel",
     "BalanceLine",
     "CellOutcomeModel",
+    "ColumnCode",
+    "Covariates",
     "CrossFitted",
+    "Encoder",
+    "Encoders",
     "Folds",
     "KnownPropensity",
     "LinearFit",
@@ -49,6 +61,7 @@ __all__ = [
     "balance_table",
     "calibration_table",
     "cell_propensity",
+    "choose_covariates",
     "cross_fit",
     "effective_sample_size",
     "fit_linear",
@@ -61,6 +74,7 @@ __all__ = [
     "propensity_assumptions",
     "propensity_from_econml",
     "resolve_propensity",
+    "row_design",
     "row_propensity",
     "support",
     "support_table",

@@ -50,14 +50,16 @@ class PropensityProfile:
 
     def everybody(self) -> PropensityProfile:
         """Return the same counts without groups."""
-        totals = (
-            x.sum(axis=0, keepdims=True)
-            for x in (self.population, self.happened, self.expected)
-        )  # fmt: skip
         return PropensityProfile(
-            ("all",), self.edges, *totals, self.weight.sum(keepdims=True),
-            self.squared_weight.sum(keepdims=True), self.largest_weight.max(keepdims=True),
-        )  # fmt: skip
+            ("all",),
+            self.edges,
+            self.population.sum(axis=0, keepdims=True),
+            self.happened.sum(axis=0, keepdims=True),
+            self.expected.sum(axis=0, keepdims=True),
+            self.weight.sum(keepdims=True),
+            self.squared_weight.sum(keepdims=True),
+            self.largest_weight.max(keepdims=True),
+        )
 
     def coarse_edges(self, n_bins: int) -> NDArray[np.intp]:
         """Return fine-bin numbers that cut the population into bins of equal size, (n + 1,)."""

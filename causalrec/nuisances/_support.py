@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +85,67 @@ class Support:
             raise DataError("The support of this log is a matter of rows: use .rows().")
         users, items = np.asarray(user_codes), np.asarray(item_codes)
         return np.asarray((self._packed[users, items >> 3] >> (7 - (items & 7))) & 1, dtype=bool)
+
+    def restricted(
+        self, users: NDArray[np.bool_] | None = None, items: NDArray[np.bool_] | None = None
+    ) -> Support:
+        """Return the support within some users and some items, such as those common to groups.
+
+        Parameters
+        ----------
+        users, items : bool arrays (n_users,), (n_items,), optional
+            Which of them stay; None for all. `n_eligible` is left as it was.
+        """
+        log = self._log
+        kept_users = np.ones(log.n_users, dtype=bool) if users is None else np.asarray(users)
+        kept_items = np.ones(log.n_items, dtype=bool) if items is None else np.asarray(items)
+        if self.unit == "rows":
+            inside = self.rows() & kept_users[log.user_codes] & kept_items[log.item_codes]
+            packed = np.packbits(inside)[None, :]
+        else:
+            packed = self._packed & np.packbits(kept_items)[None, :]
+            packed = np.where(kept_users[:, None], packed, np.uint8(0))
+        count = int(np.bitwise_count(packed).sum())
+        return replace(self, n_supported=count, hash=_digest(packed, self.floor), _packed=packed)
+
+    def shares(self, column: str, level: str) -> tuple[Floats, Floats]:
+        """Return eligible and supported cells of one group with each member of the other side.
+
+        Parameters
+        ----------
+        column : str
+            A column of users (then the counts are by item) or of items (by user).
+        level : str
+
+        Returns
+        -------
+        (float64 array, float64 array)
+        """
+        log = self._log
+        of_user = log.entity_of(column) == "user"
+        frame = log.users if of_user else log.items
+        member = (frame[column].astype("string") == level).fillna(False).to_numpy(dtype=bool)
+        size = log.n_items if of_user else log.n_users
+        if self.unit == "rows":
+            own, other = log.user_codes, log.item_codes
+            own, other = (own, other) if of_user else (other, own)
+            held = member[own]
+            inside = held & self.rows()
+            counts = (np.bincount(other[kept], minlength=size) for kept in (held, inside))
+            eligible, supported = (found.astype(np.float64) for found in counts)
+            return eligible, supported
+        eligible, supported = np.zeros(size), np.zeros(size)
+        for users in blocks(log.n_users, log.n_items):
+            inside = self.block(users)
+            allowed = log.eligible_block(users)
+            allowed = np.ones_like(inside) if allowed is None else allowed
+            if of_user:
+                eligible += member[users] @ allowed.astype(np.float64)
+                supported += member[users] @ inside.astype(np.float64)
+            else:
+                eligible[users] = allowed @ member.astype(np.float64)
+                supported[users] = inside @ member.astype(np.float64)
+        return eligible, supported
 
     def share_by(self, column: str) -> dict[str, float]:
         """Return the share of unsupported eligible cells (rows) in each level of a column.
