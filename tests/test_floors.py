@@ -69,7 +69,9 @@ def test_architecture_page_names_the_same_floors() -> None:
     page = (PACKAGE.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
     named: dict[str, float] = {}
     for floor, cell in re.findall(r"^\| (\d+[abc]?) \| ([^|]+) \|", page, flags=re.MULTILINE):
-        order = int(floor.rstrip("abc")) + 0.1 * ("abc".index(floor[-1]) if floor[-1] in "abc" else 0)
+        order = int(floor.rstrip("abc")) + 0.1 * (
+            "abc".index(floor[-1]) if floor[-1] in "abc" else 0
+        )
         named |= {room: order for room in re.findall(r"`(\w+)(?:/|\.py)`", cell)}
     assert set(named) == set(FLOORS)
     ranks = {order: rank for rank, order in enumerate(sorted(set(named.values())))}

@@ -102,6 +102,8 @@ def rows_from_estimate(
     """
     bounds = estimate.interval(level)
     p_values = None if null is None else estimate.p_value(null)
+    # Where it is known, a row shows the clusters behind itself, not those behind all labels.
+    clusters = getattr(estimate, "clusters_by_label", estimate.clusters)
     rows = []
     for i, label in enumerate(estimate.labels):
         status = cast("RowStatus", estimate.status[i])
@@ -131,9 +133,7 @@ def rows_from_estimate(
                 p_adjusted=_finite((p_adjusted or {}).get(label)),
                 n=_count((n or {}).get(label, _at(estimate.n, i))),
                 effective_sample_size=_finite(_at(estimate.effective_sample_size, i)),
-                clusters={
-                    name: int(_at(count, i)) for name, count in sorted(estimate.clusters.items())
-                },
+                clusters={name: int(_at(count, i)) for name, count in sorted(clusters.items())},
                 interval_method=interval_method if lower is not None else "",
                 note=note,
             )

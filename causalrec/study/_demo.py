@@ -129,14 +129,12 @@ def _audit(music: World[Any], model: Any, propensity: Any) -> Result:
     ).model_copy(update={"question": "Audit: who is treated worse by the recommender?"})
 
 
-def _gap(music: World[Any], seed: int) -> Result:
-    mean = causalrec.estimate_mean(
-        music.log, graph=music.graph, by="country", estimator="dr", random_state=seed
-    )
-    gap = next(row for row in mean.rows if row.derived_from and row.estimator == "dr")
+def _fairness(music: World[Any]) -> Result:
+    result = causalrec.audit(music.log, user_groups=["country"], graph=music.graph)
+    gap = next(row for row in result.rows if row.derived_from and row.estimator == "dr")
     question = "Fairness: by how much do two countries differ, once selection is corrected?"
     truth = _truth(gap, music.population_truth["gap:country"])
-    return mean.model_copy(update={"question": question, "rows": (*mean.rows, truth)})
+    return result.model_copy(update={"question": question, "rows": (*result.rows, truth)})
 
 
 def _policy() -> Result:
