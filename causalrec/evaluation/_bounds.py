@@ -83,14 +83,15 @@ def bounds(
     selected = parts_of(log).selected or log
     groups, notes = groups_by(selected, by)
     if kind == "range":
-        found, population, assumptions = _by_range(selected, groups, chosen, level)
+        found, counts, assumptions = _by_range(selected, groups, chosen, level)
     elif kind == "msm":
-        found, population, assumptions = _by_sensitivity(
+        found, counts, assumptions = _by_sensitivity(
             selected, groups, chosen, level, lam, propensity, floor
         )
     else:
         raise StudyError(f"kind={kind!r} is not known: 'range' or 'msm'.")
-    rows = rows_of_bounds(found, groups, population, kind, level)
+    population = "all eligible cells" if kind == "range" else "supported cells"
+    rows = rows_of_bounds(found, groups, population, kind, level, counts)
     config = {"kind": kind, "lam": lam if kind == "msm" else None, "floor": floor}
     return Result(
         kind="bounds",
@@ -107,7 +108,7 @@ def bounds(
 
 def _by_range(
     log: InteractionLog, groups: Sequence[Group], sampled: tuple[str, ...], level: float
-) -> tuple[Bounds, str, tuple[Assumption, ...]]:
+) -> tuple[Bounds, list[int], tuple[Assumption, ...]]:
     """Bound by the outcome's range: each recorded share has its own influence."""
     low, high = log.outcome_range
     source = CellSource(log, every_cell=True)
@@ -126,7 +127,7 @@ def _by_range(
         statement=f"every outcome lies between {low:g} and {high:g} ({how})",
         status="by design" if log.outcome_range_declared else "untestable",
     )
-    return found, "all eligible cells", (stated,)
+    return found, [sums.weights["ips", group.label].n for group in groups], (stated,)
 
 
 class _Filled(OutcomeTerm):
@@ -155,7 +156,7 @@ def _by_sensitivity(
     lam: float,
     propensity: Any,
     floor: float,
-) -> tuple[Bounds, str, tuple[Assumption, ...]]:
+) -> tuple[Bounds, list[int], tuple[Assumption, ...]]:
     """Bound by the marginal sensitivity model, group by group."""
     if not (math.isfinite(lam) and lam >= 1.0):
         raise StudyError(f"lam={lam!r} must be at least 1, where the propensity is right.")
@@ -176,7 +177,7 @@ def _by_sensitivity(
         status="untestable",
     )
     overlap = _assumptions.overlap(weights.support, cells.coverage)
-    return found, "supported cells", (stated, overlap)
+    return found, found.n.tolist(), (stated, overlap)
 
 
 def _of_group(
@@ -209,12 +210,9 @@ def bounds_where_support_fails(
     picked = sums.estimate[[key(term, head, group) for group in plan.groups]].relabel(labels)
     shares = [_unsupported(plan, sums, group) for group in plan.groups]
     found = range_bounds(picked, shares, log.outcome_range)
-    rows = rows_of_bounds(found, plan.groups, "all eligible cells", head, plan.level)
     counts = [sums.weights[head, group.label].n for group in plan.groups]
-    return found, tuple(
-        row.model_copy(update={"status": "not_estimable", "n": n})
-        for row, n in zip(rows, counts, strict=True)
-    )
+    rows = rows_of_bounds(found, plan.groups, "all eligible cells", head, plan.level, counts)
+    return found, tuple(row.model_copy(update={"status": "not_estimable"}) for row in rows)
 
 
 def _unsupported(plan: Plan, sums: Sums, group: Group) -> float:
@@ -227,7 +225,12 @@ def _unsupported(plan: Plan, sums: Sums, group: Group) -> float:
 
 
 def rows_of_bounds(
-    found: Bounds, groups: Sequence[Group], population: str, estimator: str, level: float
+    found: Bounds,
+    groups: Sequence[Group],
+    population: str,
+    estimator: str,
+    level: float,
+    counts: Sequence[int],
 ) -> tuple[Row, ...]:
     """Return a row a label: no value, an interval around both bounds."""
     intervals = found.interval(level)
@@ -242,7 +245,7 @@ def rows_of_bounds(
                 lower=lower if finite else None,
                 upper=upper if finite else None,
                 level=level,
-                n=int(found.n[at]),
+                n=counts[at],
                 population=population,
                 estimator=f"bounds ({estimator})",
                 group=dict(groups[at].levels),

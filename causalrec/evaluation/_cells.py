@@ -172,15 +172,7 @@ class CellSource:
     def _finish(self, block: CellBlock, users: slice | None, coverage: Coverage) -> CellBlock:
         """Add what needs models: weights, membership, predictions, places, the mean."""
         block = self._with_membership(block, coverage)
-        if users is None:
-            share = 0.0 if self.support is None else self.support.share_unsupported
-            coverage.eligible += self.log.n_eligible
-            coverage.members += round(self.log.n_eligible * (1.0 - share))
-        else:
-            coverage.eligible += len(block)
-            coverage.members += int(block.member.sum())
-            counts = np.bincount(block.users[block.member], minlength=self.log.n_users)
-            coverage.by_user = counts + (0 if coverage.by_user is None else coverage.by_user)
+        self._count(block, users, coverage)
         predictions = {
             c.name: c.predict(self.log, block.users, block.items) for c in self.contenders
         }
@@ -195,6 +187,29 @@ class CellSource:
             block = replace(block, mean=mean)
         return block
 
+    def _count(self, block: CellBlock, users: slice | None, coverage: Coverage) -> None:
+        """Count eligible cells and members; what was trained on is neither."""
+        if users is not None:
+            outside = len(block) - int(self._was_seen(block).sum())
+            coverage.eligible += outside
+            coverage.members += int(block.member.sum())
+            counts = np.bincount(block.users[block.member], minlength=self.log.n_users)
+            coverage.by_user = counts + (0 if coverage.by_user is None else coverage.by_user)
+            return
+        seen = np.zeros(0, dtype=np.int64) if self.excluded is None else self._seen
+        supported, seen_supported = self.log.n_eligible, len(seen)
+        if self.support is not None:
+            supported = self.support.n_supported
+            seen_supported = int(self.support.cells(*np.divmod(seen, self.log.n_items)).sum())
+        coverage.eligible += self.log.n_eligible - len(seen)
+        coverage.members += supported - seen_supported
+
+    def _was_seen(self, block: CellBlock) -> BoolArray:
+        """Return which cells are in the training log."""
+        if self.excluded is None:
+            return np.zeros(len(block), dtype=bool)
+        return np.isin(_keys(self.log, block.users, block.items), self._seen)
+
     def _with_membership(self, block: CellBlock, coverage: Coverage) -> CellBlock:
         member, propensity = block.member, block.propensity
         if self.propensity is not None:
@@ -204,7 +219,7 @@ class CellSource:
             # What could never be recorded was not; any positive number leaves its weight at 0.
             propensity = np.where(block.observed | (propensity > 0.0), propensity, 1.0)
         if self.excluded is not None:
-            member = member & ~np.isin(_keys(self.log, block.users, block.items), self._seen)
+            member = member & ~self._was_seen(block)
             propensity = self._outside_training(propensity)
         if self.clip is not None:
             low = propensity < self.clip
@@ -242,9 +257,7 @@ class CellSource:
 
     def _with_places(self, block: CellBlock) -> CellBlock:
         """Rank the members of each user; what is not eligible or was seen does not compete."""
-        competes = np.ones(len(block), dtype=bool)
-        if self.excluded is not None:
-            competes = ~np.isin(_keys(self.log, block.users, block.items), self._seen)
+        competes = ~self._was_seen(block)
         found = {}
         for name, prediction in block.predictions.items():
             place = np.zeros(len(block), dtype=np.int64)

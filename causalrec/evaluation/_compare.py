@@ -148,6 +148,7 @@ def compare_plan(
         notes=(
             f"The slice has {len(slice_log.observed_cells()):,} cells, of which"
             f" {sums.weights['randomized', ''].n:,} are in the population compared.",
+            *slice_log.notes,
         ),
         provenance=provenance(
             {"log": plan.source.log, "slice": slice_log}, None, {"margin": margin}

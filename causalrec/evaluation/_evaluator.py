@@ -92,7 +92,7 @@ class Evaluator:
         measured, declined, notes = [], [], []
         plan, sums = self._additive()
         if plan is not None and sums is not None:
-            measured.append(measured_sums(plan, sums, self._populations(sums)))
+            measured.append(measured_sums(plan, sums, self.populations(sums)))
         lists = [m for m in self.question.metrics if not m.additive]
         if lists:
             values = self._lists(lists)
@@ -140,7 +140,7 @@ class Evaluator:
         source = replace(self.source, rank=False, every_cell=True)
         return from_outcome_model(source, terms, self.imputation.law, question.gain, question.level)
 
-    def _populations(self, sums: Sums) -> Mapping[str, str]:
+    def populations(self, sums: Sums) -> Mapping[str, str]:
         """Return whom each estimator speaks of."""
         share = sums.coverage.share_unsupported
         where = " outside the training part" if self.question.train is not None else ""
@@ -190,8 +190,8 @@ class Evaluator:
             "answer": evaluation_answer(rows, differences, question.estimators[0]),
             "rows": (*rows, *differences),
             "tables": tables,
-            "assumptions": self._stated(sums),
-            "notes": (*self._notes(sums), *notes),
+            "assumptions": self.stated(sums),
+            "notes": (*self.notes(sums), *notes),
             "family": multiplicity(len(differences), "holm", "paired differences")
             if differences
             else "",
@@ -203,7 +203,7 @@ class Evaluator:
     def _covariates(self) -> tuple[str, ...]:
         return () if self.weights is None else tuple(self.weights.propensity.covariates_)
 
-    def _stated(self, sums: Sums | None) -> tuple[Assumption, ...]:
+    def stated(self, sums: Sums | None) -> tuple[Assumption, ...]:
         """Return what the evaluation rests on."""
         question, found = self.question, []
         head = question.estimators[0]
@@ -215,12 +215,13 @@ class Evaluator:
             found.append(_assumptions.overlap(self.weights.support, sums.coverage))
             found.append(_assumptions.propensity_model(self.weights, head))
         if self.imputation is not None:
+            used = "dr" if "dr" in question.estimators else "regression"
             found.append(
-                _assumptions.outcome_model(self.imputation, head, known_rate=question.uniform)
+                _assumptions.outcome_model(self.imputation, used, known_rate=question.uniform)
             )
         return (*found, _assumptions.speaks_of(question.sampled))
 
-    def _notes(self, sums: Sums | None) -> list[str]:
+    def notes(self, sums: Sums | None) -> list[str]:
         question = self.question
         notes = []
         if sums is not None:
@@ -241,7 +242,7 @@ class Evaluator:
                 f" whole log times {part.rate:.3g}"
                 + ("." if question.train is None else ", given that the cell is not in training.")
             )
-        return notes
+        return [*notes, *question.log.notes]
 
 
 def _of_supported(row: Row) -> Row:

@@ -216,7 +216,7 @@ def _result(
         rows=found.rows,
         tables=found.tables,
         assumptions=found.assumptions,
-        notes=found.notes,
+        notes=(*found.notes, *parts.whole.notes),
         family=multiplicity(len(gaps), "holm", "gaps between groups") if gaps else "",
         adjustment=found.adjustment,
         graph_dot="" if graph is None else graph.to_dot(),

@@ -62,33 +62,16 @@ def from_selected(
 ) -> MeanAnswer:
     """Estimate a mean from the part of a log that selection made."""
     weights = weighting(question.propensity, log, graph, estimand, question.floor)
-    declared = graph if estimand is not None else None
     imputation = None
     if question.estimator in NEEDS_MEAN:
         imputation = imputation_of(
             question.outcome_model,
             log,
-            graph=declared,
+            graph=graph if estimand is not None else None,
             propensity=weights.propensity,
             seed=question.seed,
         )
-    groups, notes = groups_by(log, question.by)
-    head: Any = question.estimator
-    plan = Plan(
-        source=CellSource(
-            log,
-            propensity=weights.propensity,
-            support=weights.support,
-            imputation=imputation,
-            clip=question.clip,
-        ),
-        terms=(OutcomeTerm(),),
-        estimators=(head,) if head == "naive" else (head, "naive"),
-        groups=groups,
-        law=None if imputation is None else imputation.law,
-        sampled=question.sampled,
-        level=question.level,
-    )
+    plan, notes = _plan(log, question, weights, imputation)
     sums = plan.run()
     rows, tables = _rows(plan, sums, log, question)
     return MeanAnswer(
@@ -105,6 +88,33 @@ def from_selected(
         answer=mean_answer(rows, refusal=bool(refusal)),
         adjustment=tuple(weights.propensity.covariates_),
     )
+
+
+def _plan(
+    log: InteractionLog,
+    question: MeanQuestion,
+    weights: Weighting,
+    imputation: Imputation | None,
+) -> tuple[Plan, tuple[str, ...]]:
+    """Return the computation, and notes on its groups."""
+    groups, notes = groups_by(log, question.by)
+    head = question.estimator
+    plan = Plan(
+        source=CellSource(
+            log,
+            propensity=weights.propensity,
+            support=weights.support,
+            imputation=imputation,
+            clip=question.clip,
+        ),
+        terms=(OutcomeTerm(),),
+        estimators=(head,) if head == "naive" else (head, "naive"),
+        groups=groups,
+        law=None if imputation is None else imputation.law,
+        sampled=question.sampled,
+        level=question.level,
+    )
+    return plan, notes
 
 
 def _rows(
