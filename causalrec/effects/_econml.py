@@ -60,7 +60,7 @@ def fit_econml(
         np.asarray(part, dtype=np.float64).reshape(len(y), 2)
         for part in learner._cached_values.nuisances[:3]
     )
-    unclipped = np.isclose(clipped, raw, rtol=0.0, atol=1e-15).all(axis=1)
+    unclipped = np.asarray((np.abs(clipped - raw) <= 1e-15).all(axis=1))
     p = clipped[:, 1]
     return Nuisances(
         propensity=p,

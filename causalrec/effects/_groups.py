@@ -72,7 +72,9 @@ def effect_by(computation: Computation, whole: Result, column: str, min_cell: in
     pairs = list(combinations(groups.levels, 2))
     if pairs:
         rows += _gap_rows(joint, groups, question, sampled, pairs)
-    shown = suppress_small_cells(rows, min_cell, units=("users",))
+    # The effect on everybody stands in the result that was asked: a group must not follow from it.
+    everybody = Row(label="all", n=computation.population.n_users, unit="users")
+    shown = suppress_small_cells([everybody, *rows], min_cell, units=("users",))[1:]
     family = multiplicity(len(pairs), "holm", "gaps between groups") if pairs else ""
     if pairs:
         family += " Their intervals are simultaneous (sup-t)."

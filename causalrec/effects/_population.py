@@ -64,6 +64,11 @@ class Population:
         return int((~self.supported).sum())
 
     @property
+    def n_users(self) -> int:
+        """Users with a supported row."""
+        return int(np.unique(self.rows.user_codes).size)
+
+    @property
     def outcome(self) -> Floats:
         """Outcomes of the supported rows."""
         assert self.rows.outcome is not None  # candidates have one

@@ -176,7 +176,7 @@ class Computation:
 
 
 def _hajek_derivative(y: Floats, a: Floats, p: Floats, target: Any) -> Floats:
-    """Return the derivative of Hajek's difference by the logit of p, as `effect_score` scales rows."""
+    """Return the derivative of Hajek's difference by the logit of p, in `effect_score`'s scale."""
     weights = {
         "ate": (a / p, (1 - a) / (1 - p)),
         "att": (a, (1 - a) * p / (1 - p)),

@@ -105,9 +105,9 @@ def _overlap(computation: Computation) -> Assumption:
     share = population.support.share_unsupported
     return Assumption(
         name="overlap",
-        statement=f"every row could have been in either arm (propensity within [{floor:g},"
-        f" {1 - floor:g}])",
-        status="tested" if share == 0.0 else "violated",
+        statement="every row that the effect speaks of could have been in either arm (propensity"
+        f" within [{floor:g}, {1 - floor:g}])",
+        status="tested",
         evidence=f"{share:.2%} of {population.log.n_rows:,} rows could not and are set aside; in"
         f" the others the propensity lies between {p.min():.3g} and {p.max():.3g}.",
     )

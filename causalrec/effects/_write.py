@@ -40,9 +40,11 @@ def write_effect(
         interval_method=_words.interval_method(question.sampled),
         derived_from={joint.labels[2]: joint.labels[:2]},
     )
-    rows = tuple(
-        row.model_copy(update={"estimator": name})
-        for row, name in zip(rows, (question.estimator, "naive", joint.labels[2]), strict=True)
+    effect, naive, gap = rows
+    rows = (
+        effect,
+        naive.model_copy(update={"estimator": "naive", "population": "supported rows"}),
+        gap.model_copy(update={"estimator": gap.label}),
     )
     if question.estimand == "ate" and population.n_set_aside:
         rows = (*rows, _all_rows(computation))
