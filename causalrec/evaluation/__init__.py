@@ -4,16 +4,26 @@ from causalrec.evaluation._bounds import bounds
 from causalrec.evaluation._compare import compare_with_randomized
 from causalrec.evaluation._evaluate import EvaluationResult, evaluate
 from causalrec.evaluation._family import family
+from causalrec.evaluation._group_estimates import GroupAnswers, GroupEstimates, group_estimates
+from causalrec.evaluation._groups import Group, groups_by
 from causalrec.evaluation._mean import MeanResult, estimate_mean
 from causalrec.evaluation._policy import policy_value
+from causalrec.evaluation._recommenders import Contender, contenders
 
 __all__ = [
+    "Contender",
     "EvaluationResult",
+    "Group",
+    "GroupAnswers",
+    "GroupEstimates",
     "MeanResult",
     "bounds",
     "compare_with_randomized",
+    "contenders",
     "estimate_mean",
     "evaluate",
     "family",
+    "group_estimates",
+    "groups_by",
     "policy_value",
 ]

@@ -108,7 +108,7 @@ class Support:
         count = int(np.bitwise_count(packed).sum())
         return replace(self, n_supported=count, hash=_digest(packed, self.floor), _packed=packed)
 
-    def shares(self, column: str, level: str) -> tuple[Floats, Floats]:
+    def counts_of(self, column: str, level: str) -> tuple[Floats, Floats]:
         """Return eligible and supported cells of one group with each member of the other side.
 
         Parameters

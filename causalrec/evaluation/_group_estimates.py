@@ -1,0 +1,301 @@
+"""Metrics and means by group, every estimator in one joint estimate: what audits are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from causalrec.evaluation._engine import Sums, Weights, accumulate
+from causalrec.evaluation._evaluation_options import EvaluationQuestion, estimators_for
+from causalrec.evaluation._evaluator import Evaluator
+from causalrec.evaluation._groups import EVERYBODY, BoolArray, Group, groups_by
+from causalrec.evaluation._law import GainForm
+from causalrec.evaluation._recommenders import contenders
+from causalrec.evaluation._setup import parts_of
+from causalrec.evaluation._terms import ListTerm, LossTerm, OutcomeTerm, Term
+from causalrec.evaluation.metrics import parse_metrics
+from causalrec.inference import Estimate
+from causalrec.results import Assumption
+
+if TYPE_CHECKING:
+    from causalrec.graph import CausalGraph
+    from causalrec.interactions import InteractionLog
+    from causalrec.nuisances import Propensity, Support
+
+MEAN = "mean"
+MOSTLY = 0.5
+"""A member of the other side is common to groups if so much of its cells is supported in each."""
+
+
+@dataclass(frozen=True, eq=False)
+class GroupEstimates:
+    """One attribute: every metric by every estimator in each of its groups.
+
+    Attributes
+    ----------
+    column : str
+    groups : tuple of Group
+        One a level, sorted.
+    estimate : Estimate
+        Labelled by `label`; attributes that share population and clusters share it.
+    metrics, estimators : tuple of str
+    populations : mapping of estimator to str
+        Whom its numbers speak of.
+    weights : mapping of (estimator, group label) to Weights
+        Recorded cells, effective sample size, extremes; the group label "" is everybody.
+    share_clipped : float
+    left_out : int
+        Items (users, for an attribute of items) without common support of the groups.
+    """
+
+    column: str
+    groups: tuple[Group, ...]
+    estimate: Estimate
+    metrics: tuple[str, ...]
+    estimators: tuple[str, ...]
+    populations: Mapping[str, str]
+    weights: Mapping[tuple[str, str], Weights]
+    share_clipped: float
+    left_out: int
+    names: Mapping[str, tuple[str, str]]
+
+    def label(self, metric: str, estimator: str, group: Group = EVERYBODY) -> str:
+        """Return the label of one number in `estimate`."""
+        return "|".join((*self.names[metric], estimator, group.label))
+
+
+@dataclass(frozen=True, eq=False)
+class GroupAnswers:
+    """All attributes, and what the numbers rest on.
+
+    Attributes
+    ----------
+    found : tuple of GroupEstimates
+        In the order of the columns.
+    propensity : Propensity or None
+    support : Support or None
+        Before it is made common to groups.
+    assumptions : tuple of Assumption
+    notes : tuple of str
+    """
+
+    found: tuple[GroupEstimates, ...]
+    propensity: Propensity | None
+    support: Support | None
+    assumptions: tuple[Assumption, ...]
+    notes: tuple[str, ...]
+
+
+def group_estimates(
+    log: InteractionLog,
+    by: str | Sequence[str],
+    *,
+    model: Any = None,
+    metrics: Sequence[str] = (MEAN,),
+    estimators: Sequence[str] = ("naive", "snips", "dr"),
+    provider_columns: Sequence[str] = (),
+    propensity: Any = None,
+    outcome_model: Any = None,
+    graph: CausalGraph | None = None,
+    sampled: Sequence[str] = ("user", "item"),
+    relevance_threshold: float | None = None,
+    gain: GainForm = "linear",
+    train: InteractionLog | None = None,
+    clip: float | None = None,
+    floor: float = 1e-3,
+    level: float = 0.95,
+    random_state: int | None = 0,
+) -> GroupAnswers:
+    """Estimate means and metrics by group, with the covariances that gaps need.
+
+    Parameters
+    ----------
+    log : InteractionLog
+        Ratings or candidates.
+    by : str or sequence of str
+        Columns of users or items.
+    model : Recommender or callable(users, items), optional
+        Needed by every metric but "mean", the outcome itself.
+    metrics : sequence of str
+        "mean" and the additive metrics of `evaluate`.
+    estimators : sequence of str
+        "naive", "snips", "ips", "dr"; on a log whose rows are all randomised, "plain" alone.
+    provider_columns : sequence of str
+        Columns of `by` that are attributes of the items' providers: clustered by user and provider.
+    propensity, outcome_model, graph, sampled, relevance_threshold, gain, train, clip, floor, \
+    level, random_state
+        As in `evaluate`.
+
+    Returns
+    -------
+    GroupAnswers
+        Cells count where they are supported *in common*: an item (a user, for an attribute of
+        items) most of whose cells lack support in one of the groups is left out of all of them,
+        because a gap would else compare catalogues.
+
+    Examples
+    --------
+    >>> import causalrec as cr
+    >>> world = cr.simulate("music", n_users=300, n_items=60, density=0.2, random_state=1)
+    >>> by_country, = group_estimates(
+    ...     world.log, "country", estimators=["snips"], propensity=world.potential.propensity).found
+    >>> a, b = (by_country.label("mean", "snips", group) for group in by_country.groups)
+    >>> by_country.estimate.difference(a, b, "A - B").labels
+    ('A - B',)
+    """
+    log.require("ratings", "candidates", purpose="numbers over cells, recorded or not, by group")
+    columns = (by,) if isinstance(by, str) else tuple(by)
+    parts = parts_of(log)
+    chosen, uniform = estimators_for(
+        list(estimators) if parts.selected is not None else None, parts
+    )
+    used = parts.randomized if uniform else parts.selected
+    assert used is not None
+    asked = [name for name in metrics if name != MEAN]
+    question = EvaluationQuestion(
+        log=used,
+        contenders=contenders(model) if asked else (),
+        metrics=parse_metrics(asked) if asked else (),
+        estimators=chosen,
+        uniform=uniform,
+        propensity=propensity,
+        outcome_model=outcome_model,
+        graph=graph,
+        sampled=tuple(sampled),
+        population="supported",
+        threshold=relevance_threshold,
+        gain_form=gain,
+        train=train,
+        clip=clip,
+        floor=floor,
+        level=level,
+        seed=random_state,
+    )
+    return _Grouped(Evaluator.of(question), tuple(metrics), columns, tuple(provider_columns)).run()
+
+
+@dataclass(frozen=True, eq=False)
+class _Grouped:
+    evaluator: Evaluator
+    metrics: tuple[str, ...]
+    columns: tuple[str, ...]
+    provider_columns: tuple[str, ...]
+
+    def run(self) -> GroupAnswers:
+        """Accumulate once for each distinct pair of population and clusters."""
+        evaluator = self.evaluator
+        weights = evaluator.weights
+        support = None if weights is None else weights.support
+        runs: dict[tuple[str, bool], list[str]] = {}
+        common: dict[str, tuple[Support | None, int]] = {}
+        groups: dict[str, tuple[Group, ...]] = {}
+        notes: list[str] = []
+        for column in self.columns:
+            (_, *levels), said = groups_by(evaluator.question.log, column)
+            groups[column] = tuple(levels)
+            notes += said
+            common[column] = _common_support(support, groups[column])
+            mask = common[column][0]
+            name = "" if mask is None else mask.hash
+            runs.setdefault((name, column in self.provider_columns), []).append(column)
+        found: dict[str, GroupEstimates] = {}
+        stated: tuple[Assumption, ...] = ()
+        for (_, by_provider), columns in runs.items():
+            together = tuple(group for column in columns for group in groups[column])
+            sums = self._accumulate(common[columns[0]][0], together, by_provider)
+            for column in columns:
+                found[column] = self._found(column, groups[column], sums, common[column])
+            stated = stated or evaluator.stated(sums)
+            prefix = f"Groups by {', '.join(columns)}: " if len(runs) > 1 else ""
+            notes += [f"{prefix}{note}" for note in evaluator.notes(sums)]
+        return GroupAnswers(
+            found=tuple(found[column] for column in self.columns),
+            propensity=None if weights is None else weights.propensity,
+            support=support,
+            assumptions=stated,
+            notes=tuple(notes),
+        )
+
+    @property
+    def terms(self) -> dict[str, Term]:
+        """The metrics as terms."""
+        question = self.evaluator.question
+        known = {m.label: m for m in question.metrics}
+        found: dict[str, Term] = {}
+        for name in self.metrics:
+            if name == MEAN:
+                found[name] = OutcomeTerm()
+                continue
+            metric, model = known[name], question.models[0]
+            if metric.scope == "cell":
+                found[name] = LossTerm(metric, model)
+            else:
+                found[name] = ListTerm(metric, model, question.gain)
+        return found
+
+    def _accumulate(
+        self, support: Support | None, groups: Sequence[Group], by_provider: bool
+    ) -> Sums:
+        evaluator, question = self.evaluator, self.evaluator.question
+        sampled = tuple("provider" if by_provider and s == "item" else s for s in question.sampled)
+        return accumulate(
+            replace(evaluator.source, support=support),
+            tuple(self.terms.values()),
+            question.estimators,
+            groups=(EVERYBODY, *groups),
+            law=None if evaluator.imputation is None else evaluator.imputation.law,
+            sampled=sampled,
+            level=question.level,
+            by_provider=by_provider,
+        )
+
+    def _found(
+        self,
+        column: str,
+        groups: tuple[Group, ...],
+        sums: Sums,
+        common: tuple[Support | None, int],
+    ) -> GroupEstimates:
+        labels = {"", *(group.label for group in groups)}
+        estimators = self.evaluator.question.estimators
+        population = self.evaluator.populations(sums)
+        if common[1]:
+            what = "items" if groups[0].users is not None else "users"
+            words = f"cells supported in every group of {column!r} ({common[1]:,} {what} left out)"
+            population = {e: f"recorded {words}" if e == "naive" else words for e in population}
+        return GroupEstimates(
+            column=column,
+            groups=groups,
+            estimate=sums.estimate,
+            metrics=self.metrics,
+            estimators=estimators,
+            populations=population,
+            weights={k: w for k, w in sums.weights.items() if k[1] in labels},
+            share_clipped=sums.coverage.share_clipped,
+            left_out=common[1],
+            names={name: (term.metric, term.model) for name, term in self.terms.items()},
+        )
+
+
+def _common_support(support: Support | None, groups: Sequence[Group]) -> tuple[Support | None, int]:
+    """Return the support that the groups of one attribute share, and how many it leaves out."""
+    if support is None or support.share_unsupported == 0.0:
+        return support, 0
+    common: BoolArray | None = None
+    touched: BoolArray | None = None
+    for group in groups:
+        (column, level), *_ = group.levels.items()
+        eligible, supported = support.counts_of(column, level)
+        enough = supported >= MOSTLY * eligible
+        common = enough if common is None else common & enough
+        touched = eligible > 0 if touched is None else touched | (eligible > 0)
+    assert common is not None
+    assert touched is not None
+    left_out = int((touched & ~common).sum())
+    if left_out == 0:
+        return support, 0
+    of_users = groups[0].users is not None
+    return support.restricted(**{"items" if of_users else "users": np.asarray(common)}), left_out
