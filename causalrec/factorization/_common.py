@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,16 +124,6 @@ def dot_rows(left: Floats, right: Floats, users: Integers, items: Integers) -> F
         part = slice(start, start + 65_536)
         np.einsum("ij,ij->i", left[users[part]], right[items[part]], out=out[part])
     return out
-
-
-def one_blas_thread() -> AbstractContextManager[object]:
-    """Hold matrix products to one thread: their bytes must not depend on the machine's cores.
-
-    The matrices of this room are tall and thin, so a second thread would gain little.
-    """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    return cast("AbstractContextManager[object]", threadpool_limits(1, user_api="blas"))
 
 
 def random_start(

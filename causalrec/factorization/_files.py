@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from causalrec.factorization._model import DebiasedMF
-    from causalrec.nuisances._features import Encoder
+    from causalrec.nuisances import Encoder
 
 SCHEMA_VERSION = "1.0"
 MANIFEST = "manifest.json"
@@ -310,7 +310,7 @@ def _factors(
 
 
 def _encoder(codes: tuple[Code, ...], table: str) -> Encoder:
-    from causalrec.nuisances._features import ColumnCode, Encoder
+    from causalrec.nuisances import ColumnCode, Encoder
 
     return Encoder(tuple(ColumnCode(**code.model_dump()) for code in codes), table)
 

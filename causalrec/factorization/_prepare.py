@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from causalrec.graph import CausalGraph
     from causalrec.interactions import InteractionLog
-    from causalrec.nuisances import Propensity
-    from causalrec.nuisances._features import Encoders
+    from causalrec.nuisances import Encoders, Propensity
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def prepare(
 def _encoders(
     log: InteractionLog, graph: CausalGraph | None, features: bool | Sequence[str]
 ) -> tuple[Encoders, tuple[str, ...]]:
-    from causalrec.nuisances._features import Encoders, choose_covariates
+    from causalrec.nuisances import Encoders, choose_covariates
 
     named = None if isinstance(features, bool) else tuple(features)
     chosen = choose_covariates(log, graph if named is None else None, named)

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.errors import DataError, near_miss
-from causalrec.factorization._common import Factors, Floats, Integers, one_blas_thread
+from causalrec.factorization._common import Factors, Floats, Integers
 from causalrec.factorization._features import FeaturePrior
+from causalrec.nuisances import one_blas_thread
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalrec.nuisances._features import Encoder
+    from causalrec.nuisances import Encoder
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from causalrec.nuisances._resolve import (
     row_propensity,
 )
 from causalrec.nuisances._support import Support, support
+from causalrec.nuisances._threads import one_blas_thread
 
 __all__ = [
     "ArmOutcomeModel",
@@ -70,6 +71,7 @@ __all__ = [
     "grid_propensity",
     "inverse_propensity_sum",
     "mrdr_weights",
+    "one_blas_thread",
     "overlap_table",
     "propensity_assumptions",
     "propensity_from_econml",
