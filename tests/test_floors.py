@@ -61,6 +61,12 @@ def test_imports_only_point_down(path: Path) -> None:
         assert FLOORS[imported] < FLOORS[room], f"{path.name}: {room} imports {imported}"
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_private_modules_stay_in_their_room(path: Path) -> None:
+    reached = re.findall(r"from causalrec\.(\w+)\.[\w.]*_\w+ import", path.read_text("utf-8"))
+    assert not {room for room in reached if room != _room(path)}
+
+
 def test_every_room_stands_on_a_floor() -> None:
     assert {_room(path) for path in FILES} == set(FLOORS)
 
