@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from causalrec.evaluation._common_support import common_support, shared_words
 from causalrec.evaluation._engine import Sums, Weights, accumulate
 from causalrec.evaluation._evaluation_options import EvaluationQuestion, estimators_for
 from causalrec.evaluation._evaluator import Evaluator
-from causalrec.evaluation._groups import EVERYBODY, BoolArray, Group, groups_by
+from causalrec.evaluation._groups import EVERYBODY, Group, groups_by
 from causalrec.evaluation._law import GainForm
 from causalrec.evaluation._recommenders import contenders
 from causalrec.evaluation._setup import parts_of
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from causalrec.nuisances import Propensity, Support
 
 MEAN = "mean"
-MOSTLY = 0.5
-"""A member of the other side is common to groups if so much of its cells is supported in each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +194,7 @@ class _Grouped:
             (_, *levels), said = groups_by(evaluator.question.log, column)
             groups[column] = tuple(levels)
             notes += said
-            common[column] = _common_support(support, groups[column])
+            common[column] = common_support(support, groups[column])
             mask = common[column][0]
             name = "" if mask is None else mask.hash
             runs.setdefault((name, column in self.provider_columns), []).append(column)
@@ -263,8 +260,7 @@ class _Grouped:
         estimators = self.evaluator.question.estimators
         population = self.evaluator.populations(sums)
         if common[1]:
-            what = "items" if groups[0].users is not None else "users"
-            words = f"cells supported in every group of {column!r} ({common[1]:,} {what} left out)"
+            words = shared_words(groups, common[1])
             population = {e: f"recorded {words}" if e == "naive" else words for e in population}
         return GroupEstimates(
             column=column,
@@ -278,24 +274,3 @@ class _Grouped:
             left_out=common[1],
             names={name: (term.metric, term.model) for name, term in self.terms.items()},
         )
-
-
-def _common_support(support: Support | None, groups: Sequence[Group]) -> tuple[Support | None, int]:
-    """Return the support that the groups of one attribute share, and how many it leaves out."""
-    if support is None or support.share_unsupported == 0.0:
-        return support, 0
-    common: BoolArray | None = None
-    touched: BoolArray | None = None
-    for group in groups:
-        (column, level), *_ = group.levels.items()
-        eligible, supported = support.counts_of(column, level)
-        enough = supported >= MOSTLY * eligible
-        common = enough if common is None else common & enough
-        touched = eligible > 0 if touched is None else touched | (eligible > 0)
-    assert common is not None
-    assert touched is not None
-    left_out = int((touched & ~common).sum())
-    if left_out == 0:
-        return support, 0
-    of_users = groups[0].users is not None
-    return support.restricted(**{"items" if of_users else "users": np.asarray(common)}), left_out

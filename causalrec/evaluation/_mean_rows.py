@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from causalrec.evaluation._common_support import common_support, shared_words
 from causalrec.evaluation._engine import Sums, key
 from causalrec.evaluation._groups import Group
 from causalrec.evaluation._plan import Plan
 from causalrec.evaluation._terms import Term
 from causalrec.inference import Estimate, holm
 from causalrec.results import Row, format_cell, rows_from_estimate
+
+if TYPE_CHECKING:
+    from causalrec.nuisances import Support
 
 
 @dataclass(frozen=True)
@@ -82,23 +89,75 @@ def _values(
 
 def _gaps(plan: Plan, sums: Sums, named: Named, term: Term, head: str) -> list[Row]:
     """Return the gaps between the levels of each attribute, with Holm over all of them."""
-    pairs = [
-        (first, second)
-        for first, second in combinations(plan.groups[1:], 2)
-        if set(first.levels) == set(second.levels)
-    ]
-    if not pairs:
-        return []
+    attributes: dict[str, list[Group]] = {}
+    for group in plan.groups[1:]:
+        attributes.setdefault(next(iter(group.levels)), []).append(group)
+    rows: list[Row] = []
+    for groups in attributes.values():
+        rows += _gaps_of(plan, sums, named, term, head, groups)
+    tested = [at for at, row in enumerate(rows) if row.p_value is not None]
+    if len(tested) > 1:
+        adjusted = holm(np.array([rows[at].p_value for at in tested], dtype=np.float64))
+        for at, p in zip(tested, adjusted.tolist(), strict=True):
+            rows[at] = rows[at].model_copy(update={"p_adjusted": p})
+    return rows
+
+
+def _gaps_of(
+    plan: Plan, sums: Sums, named: Named, term: Term, head: str, groups: Sequence[Group]
+) -> list[Row]:
+    """Return the gaps of one attribute, over the cells that all of its groups support.
+
+    Where the groups are supported on different cells, the difference of their means would be one
+    of catalogues too: the gap is computed again on what they share.
+    """
+    shared, left_out = common_support(plan.source.support, groups)
+    if left_out:
+        if not _any_recorded(plan, shared):
+            return [_no_gap(plan, named, pair) for pair in combinations(groups, 2)]
+        source = replace(plan.source, support=shared)
+        everybody = plan.groups[0]
+        plan = replace(plan, source=source, groups=(everybody, *groups), estimators=(head,))
+        sums = plan.run()
+        named = replace(named, population=shared_words(groups, left_out))
     contrasts: dict[str, dict[str, float]] = {}
     derived: dict[str, tuple[str, str]] = {}
     n: dict[str, int] = {}
-    for first, second in pairs:
-        attribute = next(iter(first.levels))
-        label = f"gap in {attribute}: {first.levels[attribute]} - {second.levels[attribute]}"
+    for first, second in combinations(groups, 2):
+        label = _gap_label(first, second)
         contrasts[label] = {key(term, head, first): 1.0, key(term, head, second): -1.0}
-        derived[label] = (first.label, second.label)
+        derived[label] = (first.label + named.suffix, second.label + named.suffix)
         n[label] = min(sums.weights[head, group.label].n for group in (first, second))
     return _contrast(sums.estimate.contrast(contrasts), plan, named, "gap", derived, n)
+
+
+def _gap_label(first: Group, second: Group) -> str:
+    attribute = next(iter(first.levels))
+    return f"gap in {attribute}: {first.levels[attribute]} - {second.levels[attribute]}"
+
+
+def _any_recorded(plan: Plan, support: Support | None) -> bool:
+    """Whether a population holds a cell with a recorded outcome."""
+    assert support is not None  # only a support leaves something out
+    log = plan.source.log
+    if support.unit == "rows":
+        assert log.exposure is not None
+        return bool((support.rows() & (log.exposure == 1)).any())
+    cells = log.observed_cells()
+    return bool(support.cells(cells.users, cells.items).any())
+
+
+def _no_gap(plan: Plan, named: Named, pair: tuple[Group, Group]) -> Row:
+    return Row(
+        label=_gap_label(*pair),
+        metric="gap",
+        population=named.population,
+        estimator=named.estimator,
+        level=plan.level,
+        status="not_estimable",
+        derived_from=tuple(group.label + named.suffix for group in pair),
+        note="no gap: the groups share no supported cells with a recorded outcome",
+    )
 
 
 def _contrast(
@@ -109,10 +168,6 @@ def _contrast(
     derived: Mapping[str, Sequence[str]],
     n: Mapping[str, int],
 ) -> list[Row]:
-    adjusted = None
-    if len(estimate) > 1:
-        p_values = holm(estimate.p_value())
-        adjusted = dict(zip(estimate.labels, p_values.tolist(), strict=True))
     return list(
         rows_from_estimate(
             estimate,
@@ -121,7 +176,6 @@ def _contrast(
             estimator=named.estimator,
             level=plan.level,
             n=n,
-            p_adjusted=adjusted,
             derived_from=derived,
             interval_method=interval_method(plan.sampled),
         )
