@@ -200,14 +200,15 @@ class _Grouped:
             runs.setdefault((name, column in self.provider_columns), []).append(column)
         found: dict[str, GroupEstimates] = {}
         stated: tuple[Assumption, ...] = ()
+        said_of_runs: dict[str, list[str]] = {}
         for (_, by_provider), columns in runs.items():
             together = tuple(group for column in columns for group in groups[column])
             sums = self._accumulate(common[columns[0]][0], together, by_provider)
             for column in columns:
                 found[column] = self._found(column, groups[column], sums, common[column])
             stated = stated or evaluator.stated(sums)
-            prefix = f"Groups by {', '.join(columns)}: " if len(runs) > 1 else ""
-            notes += [f"{prefix}{note}" for note in evaluator.notes(sums)]
+            said_of_runs[", ".join(columns)] = evaluator.notes(sums)
+        notes += _once(said_of_runs)
         return GroupAnswers(
             found=tuple(found[column] for column in self.columns),
             propensity=None if weights is None else weights.propensity,
@@ -274,3 +275,14 @@ class _Grouped:
             left_out=common[1],
             names={name: (term.metric, term.model) for name, term in self.terms.items()},
         )
+
+
+def _once(said: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the notes of all runs, and those of some with the columns that they speak of."""
+    everywhere = list(dict.fromkeys(note for notes in said.values() for note in notes))
+    return [
+        note
+        if all(note in notes for notes in said.values())
+        else f"Groups by {'; '.join(c for c, notes in said.items() if note in notes)}: {note}"
+        for note in everywhere
+    ]

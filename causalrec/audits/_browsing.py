@@ -1,0 +1,58 @@
+"""How much attention a place in a list gets."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from causalrec.errors import StudyError
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def browsing_weight(rank: npt.ArrayLike, browsing: str | float = "log") -> FloatArray:
+    """Return the weight v(r) of 1-based places.
+
+    Parameters
+    ----------
+    rank : int array (n,)
+    browsing : {"log", "equal"} or float
+        "log": 1 / log2(1 + r) (Singh & Joachims 2018). "equal": 1. A number g in (0, 1): g^(r - 1),
+        the patience of rank-biased precision (Moffat & Zobel 2008).
+
+    Raises
+    ------
+    StudyError
+        For anything else.
+
+    Examples
+    --------
+    >>> browsing_weight([1, 3]).tolist(), browsing_weight([1, 2, 3], 0.5).tolist()
+    ([1.0, 0.5], [1.0, 0.5, 0.25])
+    """
+    place = np.asarray(rank, dtype=np.float64)
+    if browsing == "log":
+        return np.asarray(1.0 / np.log2(1.0 + place))
+    if browsing == "equal":
+        return np.ones_like(place)
+    if isinstance(browsing, float) and 0.0 < browsing < 1.0:
+        return np.asarray(browsing ** (place - 1.0))
+    raise StudyError(
+        f"browsing={browsing!r} is not known: 'log' (1 / log2(1 + place)), 'equal', or a patience"
+        " between 0 and 1 such as 0.85."
+    )
+
+
+def browsing_words(browsing: str | float) -> str:
+    """Return the weights in words, for captions.
+
+    Examples
+    --------
+    >>> browsing_words("log")
+    'a place r counts 1 / log2(1 + r)'
+    """
+    if browsing == "log":
+        return "a place r counts 1 / log2(1 + r)"
+    if browsing == "equal":
+        return "every place counts one"
+    return f"a place r counts {browsing:g}^(r - 1)"

@@ -1,0 +1,72 @@
+"""Hide small groups everywhere: in the rows, in the tables, in what was tested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from causalrec.audits._attributes import Attribute
+from causalrec.audits._gaps import TEST_COLUMNS, TestLine
+from causalrec.results import Row, Table, suppress_small_cells
+
+SUPPRESSED = "suppressed"
+NAMES = frozenset({"attribute", "group", "label"})
+Pairs = frozenset[tuple[str, str]]
+
+
+def hide_small_groups(rows: Sequence[Row], min_cell: int) -> tuple[Row, ...]:
+    """Suppress small groups of users and of items, each among their own kind.
+
+    Users and items are counted apart: the catalogue is no margin of the users.
+    """
+    hidden: dict[str, list[Row]] = {}
+    for unit in ("users", "items"):
+        kept = [row for row in rows if row.unit == unit]
+        hidden[unit] = list(suppress_small_cells(kept, min_cell))
+    queues = {unit: iter(found) for unit, found in hidden.items()}
+    return tuple(next(queues[row.unit]) for row in rows)
+
+
+def hidden_pairs(rows: Sequence[Row], attributes: Mapping[str, Attribute]) -> Pairs:
+    """Return (attribute, level) of every group that is hidden."""
+    found = {(column, level) for column, one in attributes.items() for level in one.hidden}
+    for row in rows:
+        if row.status == SUPPRESSED:
+            found |= set(row.group.items())
+    return frozenset(found)
+
+
+def hide_in_table(table: Table, hidden: Pairs) -> Table:
+    """Hide the groups of a table whose columns "attribute" and "group" name them."""
+    if not {"attribute", "group"} <= set(table.columns):
+        return table
+    place = {name: at for at, name in enumerate(table.columns)}
+    rows = tuple(
+        tuple(
+            value if name in NAMES else SUPPRESSED
+            for name, value in zip(table.columns, row, strict=True)
+        )
+        if (str(row[place["attribute"]]), str(row[place["group"]])) in hidden
+        else row
+        for row in table.rows
+    )
+    return table.model_copy(update={"rows": rows})
+
+
+def table_of_tests(
+    tests: Sequence[TestLine], attributes: Mapping[str, Attribute], hidden: Pairs
+) -> tuple[Table, ...]:
+    """Return what was tested among shown groups; nothing about a group that is hidden later."""
+    later = {column for column, level in hidden if level in attributes[column].shown}
+    kept = [line for line in tests if line[0] not in later]
+    if not kept:
+        return ()
+    return (
+        Table(
+            name="any difference",
+            title="Is there any difference between the groups of an attribute?",
+            columns=TEST_COLUMNS,
+            rows=tuple(kept),
+            caption="Wald tests of all gaps together, clustered as the gaps are. The largest minus"
+            " the smallest group is above zero even where all groups are alike; this is not.",
+        ),
+    )

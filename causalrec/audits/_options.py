@@ -1,0 +1,122 @@
+"""The options of an audit, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from causalrec.errors import StudyError
+from causalrec.results import Assumption
+
+if TYPE_CHECKING:
+    from causalrec.graph import CausalGraph
+    from causalrec.interactions import InteractionLog
+
+MEAN = "mean"
+OF_ITEMS = frozenset({MEAN, "mse", "mae"})
+"""Metrics that mean something for some items only; a list belongs to a user."""
+
+
+@dataclass(frozen=True, eq=False)
+class AuditQuestion:
+    """The options of `audit`, checked."""
+
+    log: InteractionLog
+    given: Any
+    user_groups: tuple[str, ...]
+    item_groups: tuple[str, ...]
+    propensity: Any
+    graph: CausalGraph | None
+    min_cell: int
+    metrics: tuple[str, ...] | None
+    k: int
+    estimators: tuple[str, ...]
+    outcome_model: Any
+    relevance_threshold: float | None
+    train: InteractionLog | None
+    browsing: str | float
+    tail_share: float
+    exclude_seen: bool
+    sampled: tuple[str, ...]
+    clip: float | None
+    floor: float
+    level: float
+    seed: int | None
+
+    @property
+    def is_model(self) -> bool:
+        """Whether a recommender was given, and not a table of lists."""
+        return callable(self.given) or hasattr(self.given, "predict")
+
+    @property
+    def history(self) -> InteractionLog:
+        """What is seen, and what makes items popular."""
+        return self.log if self.train is None else self.train
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The metrics of the groups.
+
+        Raises
+        ------
+        StudyError
+            If a metric needs predictions and there is no model.
+        """
+        if self.metrics is None:
+            return ("mse",) if self.is_model else (MEAN,)
+        needing = [name for name in self.metrics if name != MEAN]
+        if needing and not self.is_model:
+            raise StudyError(
+                f"{needing[0]!r} compares outcomes with predictions: pass the model. Of a log or"
+                " of lists alone the metric is 'mean', the outcome itself."
+            )
+        return self.metrics
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The choices, as plain JSON types."""
+        return {
+            "user_groups": list(self.user_groups),
+            "item_groups": list(self.item_groups),
+            "metrics": None if self.metrics is None else list(self.metrics),
+            "estimators": list(self.estimators),
+            "min_cell": self.min_cell,
+            "k": self.k,
+            "browsing": self.browsing,
+            "tail_share": self.tail_share,
+            "exclude_seen": self.exclude_seen,
+            "relevance_threshold": self.relevance_threshold,
+            "sampled": list(self.sampled),
+            "clip": self.clip,
+            "floor": self.floor,
+            "level": self.level,
+        }
+
+
+def means_under_exposure(
+    question: AuditQuestion,
+) -> tuple[Any, CausalGraph | None, tuple[Assumption, ...]]:
+    """Return propensity and graph for the means, where the graph speaks of exposure.
+
+    A graph of candidates identifies the effect of exposure, and with it the mean outcome under
+    exposure: the propensity is fitted on its adjustment set.
+
+    Returns
+    -------
+    (propensity, graph for `identify("mean")`, assumptions)
+    """
+    graph, log = question.graph, question.log
+    if graph is None or log.kind != "candidates" or graph.observed is not None:
+        return question.propensity, graph, ()
+    from causalrec.nuisances import resolve_propensity
+
+    estimand = graph.identify("effect")
+    propensity = resolve_propensity(question.propensity, log, graph)
+    stated = Assumption(
+        name="no unmeasured confounding",
+        statement=f"means are those under exposure. {estimand.words}",
+        status="untestable",
+        evidence="The graph identifies it from what is measured; nothing in the log can confirm"
+        " the graph.",
+    )
+    return propensity, None, (stated,)
