@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from causalrec.errors import StudyError
 from causalrec.inference import FittedNuisance, fitted_linear, fitted_logistic
 from causalrec.nuisances import (
     ArmOutcomeModel,
@@ -129,6 +130,12 @@ class Fitter:
             parametric += self._outcome_fits(fitted, held)
         n_clipped = 0 if unclipped is None else int((~unclipped).sum())
         kept = tuple(one for one in parametric if one.role != "propensity" or self._weighted)
+        if question.estimator == "regression" and not question.sampled and not kept:
+            raise StudyError(
+                "sampled=() asks for the error over these very rows, and a regression by an"
+                " outcome model whose own error is not known (it is no linear fit) has none to"
+                " show. Choose estimator='dr', or name what was sampled, e.g. ('user', 'item')."
+            )
         return Nuisances(p, parametric=kept, n_clipped=n_clipped, unclipped=unclipped, **found)
 
     @property

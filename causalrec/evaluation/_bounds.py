@@ -15,7 +15,12 @@ from causalrec.evaluation._engine import Sums, key
 from causalrec.evaluation._groups import Group, groups_by
 from causalrec.evaluation._plan import Plan
 from causalrec.evaluation._sensitivity import Recorded, recorded
-from causalrec.evaluation._setup import check_sampled, parts_of, weighting
+from causalrec.evaluation._setup import (
+    check_sampled,
+    parts_of,
+    propensity_of_selected,
+    weighting,
+)
 from causalrec.evaluation._terms import OutcomeTerm
 from causalrec.inference import Bounds, Estimate, marginal_sensitivity_bounds, range_bounds
 from causalrec.results import Assumption, Result, Row, Table, format_cell, provenance
@@ -80,7 +85,9 @@ def bounds(
     chosen = check_sampled(sampled)
     if not chosen:
         raise StudyError("Bounds have no sampled=(): name what was drawn, ('user', 'item').")
-    selected = parts_of(log).selected or log
+    parts = parts_of(log)
+    selected = parts.selected or log
+    propensity = propensity_of_selected(propensity, parts)
     groups, notes = groups_by(selected, by)
     if kind == "range":
         found, counts, assumptions = _by_range(selected, groups, chosen, level)

@@ -6,7 +6,7 @@ with a randomised slice, have their covariance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -159,11 +159,11 @@ def accumulate(
     weights: dict[tuple[str, str], Weights] = {
         (estimator, group.label): Weights() for estimator in estimators for group in groups
     }
-    rate = _recorded_share(source)
+    rates = {estimator: _recorded_share(source, estimator) for estimator in estimators}
     for block in source.blocks(coverage):
         values = np.zeros((len(block), len(columns.names)))
         random = None if sampled else np.zeros_like(values)
-        _fill(values, random, block, numbers, law, rate)
+        _fill(values, random, block, numbers, law, rates)
         _add(totals, block, values, random)
         for estimator in estimators:
             weight = _weight(estimator, block)
@@ -201,7 +201,7 @@ def _fill(
     block: CellBlock,
     numbers: Sequence[_Number],
     law: OutcomeLaw | None,
-    rate: float,
+    rates: Mapping[str, float],
 ) -> None:
     """Write the sums of a block, and the random part of each, into their columns."""
     parts: dict[tuple[str, ...], tuple[_Summand, ...]] = {}
@@ -215,7 +215,7 @@ def _fill(
         for place, summand in zip(places, parts[name], strict=True):
             values[:, place] = summand.total * inside
             if random is not None:
-                chance = _chance(number.estimator, block, rate)
+                chance = _chance(number.estimator, block, rates[number.estimator])
                 random[:, place] = summand.random * np.sqrt(1.0 - chance) * inside
 
 
@@ -305,8 +305,10 @@ def _summand(
     return _Summand(score, score - expected)
 
 
-def _recorded_share(source: CellSource) -> float:
-    log = source.log if source.randomized is None else source.randomized
+def _recorded_share(source: CellSource, estimator: str) -> float:
+    """Return the share of the eligible cells that a plain mean saw: of the slice, or the log."""
+    beside = source.randomized if estimator == "randomized" else None
+    log = source.log if beside is None else beside
     return min(1.0, len(log.observed_cells()) / max(source.log.n_eligible, 1))
 
 

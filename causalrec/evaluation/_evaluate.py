@@ -12,7 +12,13 @@ from causalrec.evaluation._evaluation_options import EvaluationQuestion, estimat
 from causalrec.evaluation._evaluator import Evaluator
 from causalrec.evaluation._law import GainForm
 from causalrec.evaluation._recommenders import contenders
-from causalrec.evaluation._setup import check_population, check_sampled, parts_of
+from causalrec.evaluation._setup import (
+    check_population,
+    check_sampled,
+    parts_of,
+    propensity_of_selected,
+    set_aside,
+)
 from causalrec.evaluation.metrics import parse_metrics
 from causalrec.results import Result, Row
 
@@ -134,7 +140,7 @@ def evaluate(
         metrics=parse_metrics(metrics),
         estimators=estimators,
         uniform=uniform,
-        propensity=propensity,
+        propensity=propensity_of_selected(propensity, parts),
         outcome_model=outcome_model,
         graph=graph,
         sampled=check_sampled(sampled),
@@ -152,6 +158,8 @@ def evaluate(
     found = Evaluator.of(question).answer()
     result = EvaluationResult(**found.content)
     plan = found.plan
+    if parts.randomized is not None and not uniform and log.kind != "ratings":
+        result = result.model_copy(update={"notes": (*result.notes, set_aside(parts))})
     if plan is not None and not uniform and parts.randomized is not None and log.kind == "ratings":
         compared = compare_plan(plan, parts.randomized, margin=MARGIN)
         result = result.model_copy(

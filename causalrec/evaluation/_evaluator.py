@@ -210,7 +210,9 @@ class Evaluator:
         if question.uniform:
             found.append(_assumptions.uniform_slice(slice_rate(question.log, None)[0], False))
         else:
-            found.append(_assumptions.missing_at_random(None, self._covariates()))
+            asked = None if self.weights is None else question.graph
+            identified = None if asked is None else asked.identify("mean")
+            found.append(_assumptions.missing_at_random(identified, self._covariates()))
         if self.weights is not None and sums is not None:
             found.append(_assumptions.overlap(self.weights.support, sums.coverage))
             found.append(_assumptions.propensity_model(self.weights, head))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from causalrec.errors import IdentificationError, StudyError
@@ -19,6 +20,8 @@ from causalrec.evaluation._setup import (
     check_sampled,
     identify_mean,
     parts_of,
+    propensity_of_selected,
+    set_aside,
 )
 from causalrec.results import Result, Row, multiplicity, provenance
 
@@ -99,7 +102,8 @@ def estimate_mean(
         "randomized" estimates from the slice, with its known rate as propensity and an outcome
         model learned on the rest of the log: unbiased whatever selection did there. "observed"
         estimates from the rest. Default: "randomized" where a rating log has a slice, with the
-        other compared to it; the graph's refusal of the other is then a note.
+        other compared to it; the graph's refusal of the other is then a note. "regression" is
+        always "observed": it would not read the slice.
     graph : CausalGraph, optional
         Asked for `identify("mean")`; its refusal is raised.
     outcome_model : CellOutcomeModel, Recommender or callable(users, items), optional
@@ -160,13 +164,29 @@ def estimate_mean(
         outcome_model=outcome_model,
         propensity=propensity,
     )
+    if question.estimator == "regression" and not question.sampled:
+        raise StudyError(
+            "sampled=() asks for the error of what was recorded at random, and a regression takes"
+            " its outcome model as known: nothing in it is random, so it has no such error. Choose"
+            " 'dr', or name what was sampled, for example ('user', 'item')."
+        )
     parts = parts_of(log)
+    if question.estimator == "regression" and (using == "randomized" or parts.selected is None):
+        raise StudyError(
+            "A regression reads the outcome model alone, which is learned on the rest of the log:"
+            " the slice would not be in the answer. Choose 'dr', which corrects the model by the"
+            " slice; or using='observed'."
+        )
     has_slice = parts.randomized is not None and log.kind == "ratings"
+    if question.estimator == "regression":
+        using = "observed"
     if using == "randomized" or parts.selected is None:
         return _result(parts, question, from_slice(parts, question, randomized_rate), True)
     if using is None and has_slice:
         return _from_both(parts, question, randomized_rate, graph, force)
-    found = _of_selected(parts.selected, question, graph, force)
+    found = _of_selected(parts, question, graph, force)
+    if parts.randomized is not None and not has_slice:
+        found = replace(found, notes=(*found.notes, set_aside(parts)))
     result = _result(parts, question, found, False, graph)
     if parts.randomized is None or not has_slice:
         return _with(result, found, plan=found.plan)
@@ -174,10 +194,12 @@ def estimate_mean(
 
 
 def _of_selected(
-    log: InteractionLog, question: MeanQuestion, graph: CausalGraph | None, force: bool
+    parts: Parts, question: MeanQuestion, graph: CausalGraph | None, force: bool
 ) -> MeanAnswer:
+    assert parts.selected is not None
+    question = replace(question, propensity=propensity_of_selected(question.propensity, parts))
     estimand, refusal = identify_mean(graph, force)
-    return from_selected(log, question, graph, estimand, refusal)
+    return from_selected(parts.selected, question, graph, estimand, refusal)
 
 
 def _from_both(
@@ -193,7 +215,7 @@ def _from_both(
     found = from_slice(parts, question, declared)
     result = _result(parts, question, found, True, graph)
     try:
-        biased = _of_selected(parts.selected, question, graph, force)
+        biased = _of_selected(parts, question, graph, force)
     except IdentificationError as refusal:
         note = f"The rest of the log does not identify the mean, so only the slice spoke: {refusal}"
         return _with(result.model_copy(update={"notes": (*result.notes, note)}), found)

@@ -43,6 +43,32 @@ def parts_of(log: InteractionLog) -> Parts:
     return Parts(log, log.selected_part(), log.randomized_part())
 
 
+def propensity_of_selected(propensity: Any, parts: Parts) -> Any:
+    """Return what was given as propensity, for the selected rows where it was one value a row."""
+    from causalrec.nuisances import KnownPropensity
+
+    whole, log = parts.whole, parts.selected
+    if propensity is None or isinstance(propensity, str) or log is None or log is whole:
+        return propensity
+    assert whole.randomized is not None  # else the selected part is the whole
+    kept = ~whole.randomized
+    if isinstance(propensity, KnownPropensity):
+        return propensity.of_rows(kept, whole)
+    if hasattr(propensity, "for_rows") or np.shape(propensity) != (whole.n_rows,):
+        return propensity
+    return np.asarray(propensity, dtype=np.float64)[kept]
+
+
+def set_aside(parts: Parts) -> str:
+    """Return what is said of randomised rows that an answer does not use."""
+    assert parts.randomized is not None
+    assert parts.selected is not None
+    return (
+        f"{parts.randomized.n_rows:,} randomised rows are set aside: this speaks of the"
+        f" {parts.selected.n_rows:,} rows that selection decided."
+    )
+
+
 def check_estimators(asked: str | Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """Return the estimators asked for, in order, without repeats."""
     names = (asked,) if isinstance(asked, str) else tuple(dict.fromkeys(asked))

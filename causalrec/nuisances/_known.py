@@ -121,6 +121,23 @@ class KnownPropensity(Propensity):
             covariates=self.covariates_, note=self.notes_[0], log=self._log,
         )  # fmt: skip
 
+    def of_rows(self, kept: NDArray[np.bool_], log: InteractionLog) -> KnownPropensity:
+        """Return the values of some rows of a log; the same where they are not one a row.
+
+        Parameters
+        ----------
+        kept : bool (n_rows,)
+        log : InteractionLog
+            The log whose rows they are.
+        """
+        values = self.values_
+        if values is None or values.ndim != 1 or self._log is not None:
+            return self
+        return KnownPropensity(
+            self._one_a_row(values, log)[kept], self.declared_of_, clip=self.clip,
+            sampling_rate=self.sampling_rate_, covariates=self.covariates_, note=self.notes_[0],
+        )  # fmt: skip
+
     def predict_codes(self, user_codes: NDArray[Any], item_codes: NDArray[Any]) -> Floats:
         """Return P of aligned cells by integer codes; float64."""
         if self._rows is not None:
