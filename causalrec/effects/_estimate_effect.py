@@ -12,7 +12,7 @@ from causalrec.effects._nuisances import Fitter, Nuisances
 from causalrec.effects._population import Population, find_population
 from causalrec.effects._question import Question
 from causalrec.effects._result import EffectResult
-from causalrec.effects._scores import Computation
+from causalrec.effects._scores import Computation, cluster_codes
 from causalrec.effects._write import write_effect
 from causalrec.errors import DataError, near_miss
 
@@ -131,6 +131,7 @@ def estimate_effect(
     log.require("candidates", purpose="the effect of exposure")
     identified = graph.identify(query="effect")
     check_columns(log, graph, identified)
+    cluster_codes(log, question.sampled)  # refuse unknown clusters before the work
     population = find_population(log, graph, propensity, question)
     kept, spread = _median_of_repeats(population, graph, question, outcome_model)
     return write_effect(kept, identified, spread)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.effects._nuisances import Nuisances, Role
+from causalrec.errors import StudyError
 from causalrec.inference import Estimate, stack_nuisances
 from causalrec.scores import Score, effect_derivatives, effect_score, group_scores
 
@@ -209,6 +210,8 @@ def cluster_codes(rows: Any, sampled: tuple[str, ...]) -> dict[str, NDArray[Any]
     ------
     DataError
         If the log has no such column.
+    StudyError
+        If it is nothing to cluster by.
     """
     found: dict[str, NDArray[Any]] = {}
     for name in sampled:
@@ -221,8 +224,6 @@ def cluster_codes(rows: Any, sampled: tuple[str, ...]) -> dict[str, NDArray[Any]
             codes = getattr(rows, name)
             found[name] = codes[rows.item_codes] if name == "provider" else codes
         else:
-            from causalrec.errors import StudyError
-
             raise StudyError(
                 f"sampled={name!r} is nothing to cluster by: choose among 'user', 'item',"
                 " 'provider', 'slate' and 'arm'; () is these very rows."

@@ -8,6 +8,7 @@ rows selected into the log; there the minimal set comes from networkx. Instrumen
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from causalrec.errors import GraphError, IdentificationError
@@ -163,9 +164,12 @@ def _minimal_set(graph: CausalGraph, problem: Separation) -> frozenset[str] | No
 
 
 def _by_dowhy(graph: CausalGraph, problem: Separation) -> frozenset[str] | None:
-    # DoWhy's import takes seconds, so it waits until an effect is asked for.
+    # DoWhy's import takes seconds, so it waits until an effect is asked for. It starts sympy's
+    # printing, which would show every string of the session without its quotes.
+    hook = sys.displayhook
     from dowhy.causal_identifier.auto_identifier import identify_generalized_adjustment_set
 
+    sys.displayhook = hook
     found = identify_generalized_adjustment_set(
         graph.network(), [problem.source], [problem.target], sorted(problem.candidates)
     )

@@ -20,7 +20,7 @@ def shop() -> Any:
 
 @pytest.fixture(scope="module")
 def effect(shop: Any) -> EffectResult:
-    return cr.estimate_effect(shop.log, shop.graph, n_repeats=1)
+    return cr.estimate_effect(shop.log, shop.graph, n_repeats=1, n_folds=2)
 
 
 def test_groups_of_users_and_their_gap(effect: EffectResult, shop: Any) -> None:
@@ -61,7 +61,7 @@ def test_gaps_are_one_declared_family(effect: EffectResult) -> None:
 
 def test_a_column_of_events_and_naive_beside() -> None:
     world = cr.simulate("video", n_users=200, n_items=60, random_state=2)
-    found = cr.estimate_effect(world.log, world.graph, n_repeats=1)
+    found = cr.estimate_effect(world.log, world.graph, n_repeats=1, n_folds=2)
     by_arm = found.by("arm")
     assert [row.label for row in by_arm.rows][:2] == ["arm=control", "arm=treatment"]
     table = by_arm.tables[0]
@@ -73,7 +73,9 @@ def test_a_column_of_events_and_naive_beside() -> None:
 
 def test_every_estimator_has_groups(shop: Any) -> None:
     for estimator in ("ips", "snips", "regression", "econml"):
-        found = cr.estimate_effect(shop.log, shop.graph, estimator=estimator, n_repeats=1)
+        found = cr.estimate_effect(
+            shop.log, shop.graph, estimator=estimator, n_repeats=1, n_folds=2
+        )
         whole, part = found.rows[0].standard_error, found.by("gender").rows[0].standard_error
         assert whole is not None
         assert part is not None
@@ -82,7 +84,7 @@ def test_every_estimator_has_groups(shop: Any) -> None:
 
 def test_snips_of_one_group_is_snips_alone(shop: Any) -> None:
     p = shop.potential.row_propensity
-    options: Any = {"estimator": "snips", "n_repeats": 1}
+    options: Any = {"estimator": "snips", "n_repeats": 1, "n_folds": 2}
     whole = cr.estimate_effect(shop.log, shop.graph, propensity=p, **options).by("gender")
     women = (shop.log.column("gender") == "f").to_numpy()
     alone = cr.estimate_effect(shop.log.select(women), shop.graph, propensity=p[women], **options)
@@ -97,7 +99,7 @@ def small_log(world: Any, users: pd.DataFrame, items: pd.DataFrame) -> cr.Intera
 def test_few_clusters_small_cells_and_one_arm(shop: Any) -> None:
     users = shop.users.assign(club=np.where(np.arange(len(shop.users)) < 4, "few", "many"))
     items = shop.items.assign(shelf=np.where(np.arange(len(shop.items)) < 3, "top", "rest"))
-    found = cr.estimate_effect(small_log(shop, users, items), shop.graph, n_repeats=1)
+    found = cr.estimate_effect(small_log(shop, users, items), shop.graph, n_repeats=1, n_folds=2)
     few = found.by("club", min_cell=0)["club=few"]
     assert few.status == "not_estimable"
     assert few.lower is None
@@ -115,7 +117,7 @@ def test_a_group_without_one_of_the_arms_has_no_point(shop: Any) -> None:
     log = cr.InteractionLog(
         shop.events.assign(slot=slot), users=shop.users, items=shop.items, **shop.log_columns
     )
-    found = cr.estimate_effect(log, shop.graph, n_repeats=1).by("slot")
+    found = cr.estimate_effect(log, shop.graph, n_repeats=1, n_folds=2).by("slot")
     row = found["slot=shown"]
     assert (row.value, row.status) == (None, "not_estimable")
     assert "one of the arms has no row" in row.note
@@ -124,7 +126,7 @@ def test_a_group_without_one_of_the_arms_has_no_point(shop: Any) -> None:
 def test_attributes_of_providers_are_clustered_by_provider(shop: Any) -> None:
     size = shop.items["brand"].map(lambda brand: "small" if brand < "brand-09" else "large")
     log = small_log(shop, shop.users, shop.items.assign(size=size))
-    effect = cr.estimate_effect(log, shop.graph, n_repeats=1)
+    effect = cr.estimate_effect(log, shop.graph, n_repeats=1, n_folds=2)
     found = effect.by("size")
     assert set(found.rows[0].clusters) == {"user", "provider"}
     assert "clustered by provider" in found.notes[0]
@@ -144,7 +146,9 @@ def test_columns_that_are_no_groups(shop: Any, column: str, message: str) -> Non
 
 def test_rows_without_a_level_are_counted(shop: Any) -> None:
     users = shop.users.assign(club=pd.Series(["a", "b", None] * 200)[: len(shop.users)].to_numpy())
-    found = cr.estimate_effect(small_log(shop, users, shop.items), shop.graph, n_repeats=1)
+    found = cr.estimate_effect(
+        small_log(shop, users, shop.items), shop.graph, n_repeats=1, n_folds=2
+    )
     by = found.by("club")
     assert "have no 'club'" in by.notes[0]
     assert len(by.rows) == 3

@@ -50,7 +50,9 @@ def strata_log(noise: float = 0.5) -> cr.InteractionLog:
     """Strata 1:1:1 with exactly a tenth, a half and none of the rows exposed; effects 1, 3, 5."""
     rng = np.random.default_rng(0)
     users = pd.DataFrame({"user_id": range(300), "stratum": np.tile(["a", "b", "c"], 100)})
-    events = pd.DataFrame({"user_id": np.repeat(range(300), 20), "item_id": np.tile(range(20), 300)})
+    events = pd.DataFrame(
+        {"user_id": np.repeat(range(300), 20), "item_id": np.tile(range(20), 300)}
+    )
     stratum = users["stratum"].to_numpy()[events["user_id"]]
     exposed = np.zeros(len(events), dtype=int)
     for level, share in (("a", 0.1), ("b", 0.5)):
@@ -76,7 +78,7 @@ def test_dr_recovers_the_truth_and_naive_does_not(
 ) -> None:
     # Three standard errors: one false alarm in 370 on each line; the seed is fixed.
     world = request.getfixturevalue(name)
-    found = cr.estimate_effect(world.log, world.graph, estimand=estimand, n_repeats=1)
+    found = cr.estimate_effect(world.log, world.graph, estimand=estimand, n_repeats=1, n_folds=2)
     truth = world.population_truth[estimand]
     assert abs(found.value - truth) < 3 * found.standard_error
     naive = found["naive"]
@@ -86,7 +88,7 @@ def test_dr_recovers_the_truth_and_naive_does_not(
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_every_estimator_is_near_the_truth(shop: Any, estimator: Any) -> None:
-    found = cr.estimate_effect(shop.log, shop.graph, estimator=estimator, n_repeats=1)
+    found = cr.estimate_effect(shop.log, shop.graph, estimator=estimator, n_repeats=1, n_folds=2)
     assert abs(found.value - shop.population_truth["ate"]) < 3 * found.standard_error
     assert found.rows[0].label == found.rows[0].estimator == estimator
 
@@ -94,15 +96,15 @@ def test_every_estimator_is_near_the_truth(shop: Any, estimator: Any) -> None:
 @pytest.mark.parametrize("estimand", ["att", "atu", "overlap"])
 def test_econml_serves_every_estimand(shop: Any, estimand: Any) -> None:
     theirs = cr.estimate_effect(
-        shop.log, shop.graph, estimator="econml", estimand=estimand, n_repeats=1
+        shop.log, shop.graph, estimator="econml", estimand=estimand, n_repeats=1, n_folds=2
     )
-    ours = cr.estimate_effect(shop.log, shop.graph, estimand=estimand, n_repeats=1)
+    ours = cr.estimate_effect(shop.log, shop.graph, estimand=estimand, n_repeats=1, n_folds=2)
     # One model of (W, T) against one an arm: nearly the same number on the same folds.
     assert abs(theirs.value - ours.value) < ours.standard_error / 2
 
 
 def test_this_catalogue_and_these_rows_have_smaller_errors(shop: Any) -> None:
-    options: Any = {"propensity": shop.potential.row_propensity, "n_repeats": 1}
+    options: Any = {"propensity": shop.potential.row_propensity, "n_repeats": 1, "n_folds": 2}
     errors = [
         cr.estimate_effect(shop.log, shop.graph, sampled=sampled, **options).standard_error
         for sampled in (("user", "item"), ("user",), ())
@@ -113,8 +115,8 @@ def test_this_catalogue_and_these_rows_have_smaller_errors(shop: Any) -> None:
 
 
 def test_contrast_turns_the_sign(shop: Any) -> None:
-    one = cr.estimate_effect(shop.log, shop.graph, n_repeats=1)
-    other = cr.estimate_effect(shop.log, shop.graph, contrast=(0, 1), n_repeats=1)
+    one = cr.estimate_effect(shop.log, shop.graph, n_repeats=1, n_folds=2)
+    other = cr.estimate_effect(shop.log, shop.graph, contrast=(0, 1), n_repeats=1, n_folds=2)
     assert other.value == -one.value
     assert other.interval() == tuple(-end for end in reversed(one.interval()))
 
@@ -135,6 +137,7 @@ def test_strata_without_support(estimand: Any, truth: float, estimator: Any) -> 
             estimator=estimator,
             propensity="p",
             n_repeats=1,
+            n_folds=2,
         )
     # Noise .5: the Monte Carlo error of the ATE is .5 sqrt(mean 1/p + 1/(1-p)) / sqrt(4000) = .02.
     assert found.value == pytest.approx(truth, abs=0.06)
@@ -177,14 +180,14 @@ def test_nothing_left_to_compare() -> None:
 def test_an_unsupported_third_of_a_world_is_found_and_set_aside() -> None:
     world = cr.simulate("video", n_users=400, n_items=100, random_state=5, unsupported=0.3)
     with pytest.warns(OverlapWarning):
-        found = cr.estimate_effect(world.log, world.graph, n_repeats=1)
+        found = cr.estimate_effect(world.log, world.graph, n_repeats=1, n_folds=2)
     assert abs(found.value - world.population_truth["ate:supported"]) < 3 * found.standard_error
     supported = world.potential.supported[world.log.user_codes, world.log.item_codes]
     assert np.mean(supported == found.internal("support").rows()) > 0.99
 
 
 def test_clipping_is_counted(shop: Any) -> None:
-    found = cr.estimate_effect(shop.log, shop.graph, clip=0.2, n_repeats=1)
+    found = cr.estimate_effect(shop.log, shop.graph, clip=0.2, n_repeats=1, n_folds=2)
     assert any("propensities were brought into [0.2, 0.8]" in note for note in found.notes)
     weights = next(table for table in found.tables if table.name == "weights")
     assert all(float(str(row[-1])) > 0 for row in weights.rows)
@@ -232,7 +235,7 @@ def test_options_that_mean_nothing(shop: Any, options: Any, message: str) -> Non
 
 def test_clusters_that_the_log_does_not_have(shop: Any) -> None:
     with pytest.raises(DataError, match="no slate"):
-        cr.estimate_effect(shop.log, shop.graph, sampled=("user", "slate"), n_repeats=1)
+        cr.estimate_effect(shop.log, shop.graph, sampled=("user", "slate"), n_repeats=1, n_folds=2)
 
 
 def test_columns_of_the_graph_must_be_those_of_the_log(shop: Any) -> None:
@@ -329,25 +332,29 @@ def test_the_propensity_goes_on_through_the_chain(effect: EffectResult, shop: An
     p = row_propensity(effect.propensity, shop.log)
     assert p.shape == (shop.log.n_rows,)
     assert np.corrcoef(p, shop.potential.row_propensity)[0, 1] > 0.97
-    again = cr.estimate_effect(shop.log, shop.graph, propensity=effect.propensity, n_repeats=1)
+    again = cr.estimate_effect(
+        shop.log, shop.graph, propensity=effect.propensity, n_repeats=1, n_folds=2
+    )
     assert abs(again.value - effect.value) < effect.standard_error / 2
     assert np.array_equal(row_propensity(again.propensity, shop.log), p)
 
 
-def test_a_factorisation_takes_it(effect: EffectResult, shop: Any) -> None:
-    factorization = pytest.importorskip("causalrec.factorization")
-    if not hasattr(factorization, "DebiasedMF"):
-        pytest.skip("there is no factorisation yet")
-    model = factorization.DebiasedMF(estimator="ips", n_factors=2)
-    fitted = model.fit(shop.log, propensity=effect.propensity)
-    users, items = shop.log.user_ids[:3], shop.log.item_ids[:3]
-    assert np.isfinite(fitted.predict(users, items)).all()
+def test_training_evaluation_and_audit_take_it(effect: EffectResult, shop: Any) -> None:
+    log, p = shop.log, effect.propensity
+    model = cr.DebiasedMF(estimator="ips", n_factors=2).fit(log, propensity=p)
+    assert np.isfinite(model.predict(log.user_ids[:3], log.item_ids[:3])).all()
+    results = (
+        cr.evaluate(model, log, metrics=["mse"], estimator="snips", propensity=p),
+        cr.estimate_mean(log, propensity=p, estimator="snips"),
+        cr.audit(log, model, user_groups=["gender"], propensity=p),
+    )
+    assert all(result.rows[0].value is not None for result in results)
 
 
 def test_a_fitted_model_wins_and_its_error_is_stacked(shop: Any) -> None:
     model = cr.PropensityModel().fit(shop.log, graph=shop.graph)
     found = cr.estimate_effect(
-        shop.log, shop.graph, propensity=model, estimator="ips", n_repeats=1
+        shop.log, shop.graph, propensity=model, estimator="ips", n_repeats=1, n_folds=2
     )
     known = cr.estimate_effect(
         shop.log,
@@ -355,6 +362,7 @@ def test_a_fitted_model_wins_and_its_error_is_stacked(shop: Any) -> None:
         propensity=row_propensity(model, shop.log),
         estimator="ips",
         n_repeats=1,
+        n_folds=2,
     )
     assert found.value == pytest.approx(known.value, abs=1e-12)
     assert found.standard_error != known.standard_error
