@@ -113,12 +113,14 @@ def _overlap(
     evidence = f"The mean weight is {float(mean):.3f} [{lower:.3f}, {upper:.3f}]."
     if missing:
         evidence += f" {missing:.2%} of the policy's mass is on items that the log never shows."
-    short = bool(np.isfinite(upper) and upper < 1.0)
+    if lower > 1.0:
+        evidence += " It is above 1, which no policy explains: the logged propensities are too low."
+    off = bool(np.isfinite(upper) and not lower <= 1.0 <= upper)
     return Assumption(
         name="overlap",
         statement="the logging policy can show whatever the target policy shows; then the mean"
         " weight is 1",
-        status="violated" if short else "tested",
+        status="violated" if off else "tested",
         evidence=evidence,
     )
 

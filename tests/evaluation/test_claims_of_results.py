@@ -80,3 +80,23 @@ def test_a_regression_effect_without_an_error_of_its_model_shows_none(video):
         cr.estimate_effect(
             video.log, video.graph, estimator="regression", outcome_model=forest, sampled=()
         )
+
+
+def test_propensities_that_are_too_low_are_not_called_tested():
+    world = cr.simulate("social", n_users=100, n_items=30, random_state=1)
+    events = world.events.assign(logging_propensity=world.events["logging_propensity"] * 0.7)
+    log = cr.InteractionLog(events, users=world.users, items=world.items, **world.log_columns)
+    for given, status in ((world.log, "tested"), (log, "violated")):
+        value = cr.policy_value(given, "uniform", estimator="ips")
+        overlap = next(a for a in value.assumptions if a.name == "overlap")
+        assert overlap.status == status
+    assert "too low" in overlap.evidence
+
+
+def test_what_a_bare_comparison_would_find_follows_its_level(sliced):
+    mean = cr.estimate_mean(sliced.log.selected_part(), 0.3, estimator="snips")
+    estimate = mean.internal("headline")
+    compared = cr.compare_with_randomized(estimate, sliced.log, level=0.8)
+    table = compared.tables[0]
+    detectable = table.rows[0][table.columns.index("detectable difference")]
+    assert detectable == pytest.approx((1.2816 + 0.8416) * compared.rows[0].standard_error, 1e-3)
