@@ -63,7 +63,8 @@ def _none(metric: str, judged: Sequence[Row], rows: Sequence[Row]) -> str:
     alike = [row for row in judged if row.metric == metric]
     largest = max(alike, key=_size)
     if len(alike) == 1:
-        text = f"{largest.label}: {_with_interval(largest)}, not distinguishable from none"
+        name = f"{largest.label[:1].upper()}{largest.label[1:]}"
+        text = f"{name}: {_with_interval(largest)}, not distinguishable from none"
         return f"{text}{_naive_beside(largest, rows)}."
     return (
         f"None of the {len(alike)} gaps in {metric} is distinguishable from none; the largest is"

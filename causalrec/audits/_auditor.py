@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
     from causalrec.interactions import InteractionLog
 
+MISSING = "missing at random"
+
 
 @dataclass(eq=False)
 class Auditor:
@@ -134,9 +136,9 @@ class Auditor:
             add_group_means(self.found, answers.found, by_column, question.level)
             table, judged = group_diagnostics(answers, by_column, _selected(question.log))
             self.tables.append(table)
-            self.assumptions += [
-                one for one in (*answers.assumptions, *judged) if one not in self.assumptions
-            ]
+            # A graph of exposure says it in its own words: see `means_under_exposure`.
+            said = [one for one in answers.assumptions if not (stated and one.name == MISSING)]
+            self.assumptions += [one for one in (*said, *judged) if one not in self.assumptions]
             private = groups_by(question.log, list(by_column))[1]
             self.notes += [note for note in answers.notes if note not in private]
             if answers.propensity is not None:

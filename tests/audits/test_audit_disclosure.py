@@ -1,0 +1,143 @@
+"""No export of an audit lets a reader derive a small group."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import causalrec as cr
+
+SMALL = {"north": 300, "south": 90, "east": 14, "west": 6}
+
+
+def log_with_small_groups() -> cr.InteractionLog:
+    rng = np.random.default_rng(0)
+    region = np.repeat(list(SMALL), list(SMALL.values()))
+    users = pd.DataFrame({"user_id": np.arange(len(region)), "region": region})
+    items = pd.DataFrame(
+        {"item_id": np.arange(60), "kind": np.repeat(["song", "talk", "ad"], [40, 17, 3])}
+    )
+    cells = rng.random((len(region), 60)) < 0.3
+    cells[:, 0] = True
+    user, item = np.nonzero(cells)
+    events = pd.DataFrame(
+        {"user_id": user, "item_id": item, "rating": rng.normal(size=len(user)).round(3)}
+    )
+    return cr.InteractionLog(events, users=users, items=items)
+
+
+def numbers_of(found: cr.Result) -> set[float]:
+    """Every number in the JSON, apart from configuration and provenance."""
+    whole = json.loads(found.to_json())
+    whole.pop("provenance")
+    seen: set[float] = set()
+
+    def walk(node: object) -> None:
+        if isinstance(node, dict):
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+        elif isinstance(node, int | float) and not isinstance(node, bool):
+            seen.add(float(node))
+
+    walk(whole)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def audits() -> tuple[cr.Result, cr.Result]:
+    log = log_with_small_groups()
+    options = {
+        "user_groups": "region",
+        "item_groups": "kind",
+        "propensity": 0.3,
+        "estimators": ["naive", "snips"],
+    }
+
+    def model(users: pd.Index, items: pd.Index) -> np.ndarray:
+        return np.cos(np.asarray(users) * 1.7 + np.asarray(items))
+
+    return cr.audit(log, model, **options), cr.audit(log, model, min_cell=1, **options)
+
+
+def test_small_groups_and_their_cover_are_hidden(audits: tuple[cr.Result, cr.Result]) -> None:
+    hidden, _ = audits
+    by_level: dict[str, set[str]] = {}
+    for row in hidden.rows:
+        for level in row.group.values():
+            by_level.setdefault(level, set()).add(row.status)
+    assert by_level["west"] == by_level["east"] == {"suppressed"}
+    assert by_level["ad"] == by_level["talk"] == {"suppressed"}
+    assert "suppressed" not in by_level["north"] | by_level["south"] | by_level["song"]
+    assert any("4 groups are hidden" in note for note in hidden.notes)
+    assert not [row for row in hidden.gaps if "kind" in row.label]
+
+
+def test_hidden_values_and_counts_appear_nowhere(audits: tuple[cr.Result, cr.Result]) -> None:
+    hidden, shown = audits
+    told = numbers_of(hidden)
+    for row in shown.rows:
+        if set(row.group.values()) & {"west", "east", "ad", "talk"}:
+            for name in ("value", "standard_error", "lower", "upper"):
+                number = getattr(row, name)
+                assert number is None or float(number) not in told, (row.label, name)
+    for count in (6.0, 14.0, 3.0, 17.0):
+        assert not any(row.n == count for row in hidden.rows)
+    for table in hidden.tables:
+        if "group" in table.columns:
+            for line in table.rows:
+                if line[table.columns.index("group")] in {"west", "east", "ad", "talk"}:
+                    assert set(line[3:]) == {"suppressed"}
+    assert "west" not in "".join(a.evidence for a in hidden.assumptions)
+
+
+def test_hidden_counts_do_not_follow_from_the_total(audits: tuple[cr.Result, cr.Result]) -> None:
+    hidden, _ = audits
+    counts = {
+        level: row.n for row in hidden.rows for level in row.group.values() if row.n is not None
+    }
+    total = sum(SMALL.values())
+    left = total - counts["north"] - counts["south"]
+    # Two groups share what is left: neither count follows, and together they are no small cell.
+    assert left == 20
+    assert not {"west", "east"} & set(counts)
+
+
+def test_gaps_and_tests_compare_shown_groups_only(audits: tuple[cr.Result, cr.Result]) -> None:
+    hidden, _ = audits
+    assert {row.label.split(": ")[1] for row in hidden.gaps if "region" in row.label} == {
+        "south - north"
+    }
+    tests = next(table for table in hidden.tables if table.name == "any difference")
+    assert {row[3] for row in tests.rows} == {"north, south"}
+
+
+def test_a_note_on_missing_levels_is_no_small_count() -> None:
+    log = log_with_small_groups()
+    users = log.users.rename_axis("user_id").reset_index()
+    users["region"] = users["region"].where(users["region"] != "west")
+    events = pd.DataFrame(
+        {
+            "user_id": log.user_ids[log.user_codes],
+            "item_id": log.item_ids[log.item_codes],
+            "rating": log.outcome,
+        }
+    )
+    found = cr.audit(
+        cr.InteractionLog(events, users=users), user_groups="region", estimators="naive"
+    )
+    assert "Fewer than 11 users have no 'region'; they belong to no group." in found.notes
+    assert not any("6 users" in note for note in found.notes)
+    # 404 of 410 users would tell the six: another group goes with them.
+    assert {row.status for row in found.rows if row.group.get("region") == "east"} == {"suppressed"}
+
+
+def test_nothing_left_to_compare_says_so() -> None:
+    found = cr.audit(log_with_small_groups(), item_groups="kind", estimators="naive", min_cell=50)
+    assert "the groups are too small to be shown" in found.answer
+    assert all(row.value is None for row in found.rows)
