@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from causalrec.effects._scores import Computation, population_words
+from causalrec.effects._shared_support import share_support
 from causalrec.effects._words import amount, interval_method
 from causalrec.errors import DataError
 from causalrec.results import (
@@ -70,8 +71,12 @@ def effect_by(computation: Computation, whole: Result, column: str, min_cell: in
     joint = computation.estimate(groups.codes, labels, sampled)
     rows = [*_level_rows(joint, groups, question, sampled), *_one_armed(groups, question)]
     pairs = list(combinations(groups.levels, 2))
+    shared = share_support(computation, groups)
     if pairs:
-        rows += _gap_rows(joint, groups, question, sampled, pairs)
+        compared = joint
+        if shared.left_out:
+            compared = computation.estimate(shared.codes, labels, sampled)
+        rows += _gap_rows(compared, groups, question, sampled, pairs, shared.words)
     # The effect on everybody stands in the result that was asked: a group must not follow from it.
     everybody = Row(label="all", n=computation.population.n_users, unit="users")
     shown = suppress_small_cells([everybody, *rows], min_cell, units=("users",))[1:]
@@ -195,6 +200,7 @@ def _gap_rows(
     question: Any,
     sampled: tuple[str, ...],
     pairs: list[tuple[str, str]],
+    shared: str,
 ) -> list[Row]:
     """Return the gaps, with Holm's p and sup-t intervals over all of them."""
     labels = {pair: f"gap in {groups.column}: {pair[0]} - {pair[1]}" for pair in pairs}
@@ -209,7 +215,7 @@ def _gap_rows(
     rows = rows_from_estimate(
         gaps,
         metric="gap",
-        population=population_words(question),
+        population=population_words(question) + shared,
         estimator=question.estimator,
         unit="users",
         level=question.level,
