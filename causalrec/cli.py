@@ -175,7 +175,7 @@ def _table(result: Any) -> str:
     """Return a plain table of the demo's comparison."""
     from causalrec.results import format_cell
 
-    table = next(t for t in result.tables if t.name == "comparison")
+    table = next(t for t in result.tables if t.name == "summary")
     cells = [table.columns, *table.rows]
     text = [[format_cell(cell) for cell in row] for row in cells]
     widths = [max(len(row[i]) for row in text) for i in range(len(table.columns))]

@@ -115,7 +115,7 @@ class ModelFileError(CausalRecError, ValueError):
 
 if TYPE_CHECKING:
 
-    class NotFittedError(CausalRecError, _SklearnNotFittedError):
+    class NotFittedError(CausalRecError, _SklearnNotFittedError):  # type: ignore[misc]
         """A fitted attribute was asked for before `fit`."""
 
         @classmethod

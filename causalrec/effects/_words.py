@@ -74,22 +74,22 @@ def assumptions(
         ),
         Assumption(
             name="no interference between items of a slate",
-            statement="showing an item changes its own outcome only, not that of its neighbours",
+            statement="Showing an item changes its own outcome only, not that of its neighbours.",
             status="untestable",
             evidence="A randomised slate, or simulate('shop', interference=...), shows what it"
             " would do.",
         ),
         Assumption(
             name="not a policy effect",
-            statement="this is the effect of one item's exposure with the rest of the slate as it"
+            statement="This is the effect of one item's exposure with the rest of the slate as it"
             " was. A policy moves many items at once, and what a slot adds to its item it may take"
-            " from the neighbours: do not multiply it up. Ask policy_value, or a randomised arm",
+            " from the neighbours: do not multiply it up. Ask policy_value, or a randomised arm.",
             status="by design",
         ),
         Assumption(
             name="consistency",
-            statement="being exposed means the same thing in every exposed row, and the outcome is"
-            " counted in one window in both arms",
+            statement="Being exposed means the same thing in every exposed row, and the outcome is"
+            " counted in one window in both arms.",
             status="untestable",
         ),
         _overlap(computation),
@@ -105,8 +105,8 @@ def _overlap(computation: Computation) -> Assumption:
     share = population.support.share_unsupported
     return Assumption(
         name="overlap",
-        statement="every row that the effect speaks of could have been in either arm (propensity"
-        f" within [{floor:g}, {1 - floor:g}])",
+        statement="Every row that the effect speaks of could have been in either arm (propensity"
+        f" within [{floor:g}, {1 - floor:g}]).",
         status="tested",
         evidence=f"{share:.2%} of {population.log.n_rows:,} rows could not and are set aside; in"
         f" the others the propensity lies between {p.min():.3g} and {p.max():.3g}.",
@@ -123,7 +123,7 @@ def _nuisances(computation: Computation) -> list[Assumption]:
         parts.append(
             Assumption(
                 name="right propensities",
-                statement=f"the probabilities of exposure are right ({_source(computation)})."
+                statement=f"The probabilities of exposure are right ({_source(computation)})."
                 f" {notes}".strip(),
                 status="untestable",
                 evidence=f"{'Not needed where the outcome models are right. ' if both else ''}"
@@ -134,9 +134,9 @@ def _nuisances(computation: Computation) -> list[Assumption]:
         parts.append(
             Assumption(
                 name="right outcome models",
-                statement="one model of the outcome and the covariates in each arm is right"
+                statement="One model of the outcome and the covariates in each arm is right."
                 if question.uses_outcome_model
-                else "one model of the outcome, the covariates and the exposure is right",
+                else "One model of the outcome, the covariates and the exposure is right.",
                 status="untestable",
                 evidence=f"{'Not needed where the propensities are right. ' if both else ''}"
                 f"{_error('outcome', found.has('exposed'), False)}",
@@ -169,7 +169,7 @@ def _sampled(sampled: Sequence[str]) -> Assumption:
     found = words.get(tuple(sampled), f"new {' and '.join(sampled)} clusters")
     return Assumption(
         name="what was sampled",
-        statement=f"the interval speaks of {found} ({interval_method(sampled)})",
+        statement=f"The interval speaks of {found} ({interval_method(sampled)}).",
         status="by design",
     )
 

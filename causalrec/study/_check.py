@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from causalrec.errors import StudyError
+from causalrec.interactions import Kind
 from causalrec.results import Result, Table
 from causalrec.study._context import Context
 from causalrec.study._file import AuditQuestion, EffectQuestion, MeanQuestion, read_study
 
-_NEEDS: dict[str, tuple[str, ...]] = {
+_NEEDS: dict[str, tuple[Kind, ...]] = {
     "effect": ("candidates",),
     "mean": ("ratings", "candidates"),
     "bounds": ("ratings", "candidates"),

@@ -10,6 +10,7 @@ import causalrec
 from causalrec import datasets
 from causalrec.errors import StudyError
 from causalrec.results import Provenance, provenance
+from causalrec.simulation import World, simulate
 from causalrec.study._file import StudyFile
 from causalrec.study._store import digest
 
@@ -33,8 +34,9 @@ class Context:
         """The log of the study."""
         section = self.study.log
         if section.world is not None:
-            options = {"random_state": self.seed, **section.world_options}
-            return causalrec.simulate(section.world, **options).log
+            options: dict[str, Any] = {"random_state": self.seed, **section.world_options}
+            world: World[Any] = simulate(str(section.world), **options)
+            return world.log
         if section.dataset is not None:
             return self._dataset()
         assert section.events is not None
