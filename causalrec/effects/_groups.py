@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from causalrec.effects._scores import Computation, population_words
-from causalrec.effects._shared_support import share_support
+from causalrec.effects._shared_support import Shared, share_support
 from causalrec.effects._words import amount, interval_method
 from causalrec.errors import DataError
 from causalrec.results import (
@@ -72,11 +72,7 @@ def effect_by(computation: Computation, whole: Result, column: str, min_cell: in
     rows = [*_level_rows(joint, groups, question, sampled), *_one_armed(groups, question)]
     pairs = list(combinations(groups.levels, 2))
     shared = share_support(computation, groups)
-    if pairs:
-        compared = joint
-        if shared.left_out:
-            compared = computation.estimate(shared.codes, labels, sampled)
-        rows += _gap_rows(compared, groups, question, sampled, pairs, shared.words)
+    rows += _gaps(computation, joint, groups, shared, sampled)
     # The effect on everybody stands in the result that was asked: a group must not follow from it.
     everybody = Row(label="all", n=computation.population.n_users, unit="users")
     shown = suppress_small_cells([everybody, *rows], min_cell, units=("users",))[1:]
@@ -111,9 +107,15 @@ def find_groups(computation: Computation, column: str) -> Groups:
     Raises
     ------
     DataError
-        If the column is unknown, or has one level or more than `MOST_LEVELS`.
+        If the column is unknown, is the exposure or the outcome, or has one level or more than
+        `MOST_LEVELS`.
     """
     rows = computation.population.rows
+    if column in {rows.columns.exposure, rows.columns.outcome}:
+        raise DataError(
+            f"Column {column!r} is the exposure or the outcome itself. Groups are made of what"
+            " precedes the exposure: columns of users and items, or of the event before it."
+        )
     values: pd.Series = rows.column(column, missing="keep")
     names = values.astype("string")
     levels = sorted(map(str, names.dropna().unique()))
@@ -129,6 +131,11 @@ def find_groups(computation: Computation, column: str) -> Groups:
     exposed = np.bincount(place[place >= 0], computation.population.exposure[place >= 0])
     total = np.bincount(place[place >= 0])
     both = (exposed > 0) & (exposed < total)
+    if not both.any():
+        raise DataError(
+            f"In every group of {column!r} the supported rows are of one arm only: {column!r}"
+            " decides the exposure, and no effect can be compared."
+        )
     number = np.append(np.where(both, np.cumsum(both) - 1, -1), -1)
     users = {
         level: int(np.unique(rows.user_codes[place == at]).size) for at, level in enumerate(levels)
@@ -194,6 +201,46 @@ def _one_armed(groups: Groups, question: Any) -> list[Row]:
     ]
 
 
+def _gaps(
+    computation: Computation,
+    joint: Estimate,
+    groups: Groups,
+    shared: Shared,
+    sampled: tuple[str, ...],
+) -> list[Row]:
+    """Return the gaps between all pairs; groups that share no support have none."""
+    question, found = computation.question, joint
+    kept = [at for at in range(len(groups.levels)) if (shared.codes == at).any()]
+    if shared.left_out and len(kept) > 1:
+        place = np.full(len(groups.levels) + 1, -1)
+        place[kept] = np.arange(len(kept))
+        labels = tuple(groups.label(groups.levels[at]) for at in kept)
+        found = computation.estimate(place[shared.codes], labels, sampled)
+    levels = {groups.levels[at] for at in kept} if len(kept) > 1 else set()
+    pairs = list(combinations(groups.levels, 2))
+    known = [pair for pair in pairs if levels.issuperset(pair)]
+    rows = _gap_rows(found, groups, question, sampled, known, shared.words) if known else []
+    return rows + [
+        Row(
+            label=_gap_label(groups, pair),
+            metric="gap",
+            population=population_words(question) + shared.words,
+            estimator=question.estimator,
+            unit="users",
+            level=question.level,
+            derived_from=tuple(map(groups.label, pair)),
+            status="not_estimable",
+            note="no point: these groups share no supported rows of both arms",
+        )
+        for pair in pairs
+        if pair not in known
+    ]
+
+
+def _gap_label(groups: Groups, pair: tuple[str, str]) -> str:
+    return f"gap in {groups.column}: {pair[0]} - {pair[1]}"
+
+
 def _gap_rows(
     joint: Estimate,
     groups: Groups,
@@ -203,7 +250,7 @@ def _gap_rows(
     shared: str,
 ) -> list[Row]:
     """Return the gaps, with Holm's p and sup-t intervals over all of them."""
-    labels = {pair: f"gap in {groups.column}: {pair[0]} - {pair[1]}" for pair in pairs}
+    labels = {pair: _gap_label(groups, pair) for pair in pairs}
     gaps = joint.contrast(
         {
             label: {groups.label(first): 1.0, groups.label(second): -1.0}

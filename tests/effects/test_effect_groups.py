@@ -10,7 +10,7 @@ import pytest
 
 import causalrec as cr
 from causalrec.effects import EffectResult
-from causalrec.errors import DataError
+from causalrec.errors import DataError, OverlapWarning
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,12 @@ def test_attributes_of_providers_are_clustered_by_provider(shop: Any) -> None:
 
 @pytest.mark.parametrize(
     ("column", "message"),
-    [("gendr", "Did you mean 'gender'"), ("age", "cut it into"), ("one", "nothing to compare")],
+    [
+        ("gendr", "Did you mean 'gender'"),
+        ("exposed", "is the exposure"),
+        ("age", "cut it into"),
+        ("one", "nothing to compare"),
+    ],
 )
 def test_columns_that_are_no_groups(shop: Any, column: str, message: str) -> None:
     log = small_log(shop, shop.users.assign(one="x"), shop.items)
@@ -152,3 +157,28 @@ def test_rows_without_a_level_are_counted(shop: Any) -> None:
     by = found.by("club")
     assert "have no 'club'" in by.notes[0]
     assert len(by.rows) == 3
+
+
+def test_groups_that_share_no_support_have_no_gap() -> None:
+    rng = np.random.default_rng(0)
+    users, items = (a.ravel() for a in np.indices((60, 30)))
+    p = np.where((users < 30) == (items < 15), 0.4, 0.0)
+    exposed = (rng.random(len(p)) < p).astype(int)
+    events = pd.DataFrame({"user_id": users, "item_id": items, "exposed": exposed, "p": p})
+    log = cr.InteractionLog(
+        events.assign(bought=exposed + rng.normal(size=len(p))),
+        users=pd.DataFrame({"user_id": range(60), "age": ["young"] * 30 + ["old"] * 30}),
+        exposure="exposed",
+        outcome="bought",
+    )
+    graph = cr.CausalGraph.from_dot(
+        "digraph { exposed [role=exposure]; bought [role=outcome]; age [entity=user];"
+        " age -> {exposed bought}; exposed -> bought; }"
+    )
+    with pytest.warns(OverlapWarning):
+        effect = cr.estimate_effect(log, graph, propensity="p", n_repeats=1, n_folds=2)
+    found = effect.by("age")
+    assert found["age=old"].status == "ok"
+    gap = found["gap in age: old - young"]
+    assert (gap.status, gap.value) == ("not_estimable", None)
+    assert "share no supported rows" in gap.note
