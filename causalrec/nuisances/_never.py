@@ -1,11 +1,13 @@
 """Covariate profiles that were never observed: a logistic p > 0 there is not overlap.
 
 A logit extrapolates: where users of country B never saw a niche song it still answers .01. The
-rule: take the levels of each user column of words and of each item column of words (and "all"),
-and their pairs; and, within each level, the tails of each numeric column of the other side beyond
-the smallest and the largest observed value. A pair or a tail in which nothing was observed,
-though at least `MIN_EXPECTED` cells would have been at the average rate, is a never-observed
-profile. Its propensity is set to `NEVER`, and its cells stay out of the likelihood.
+rule: take the levels of each user column of words and of each item column of words, the halves of
+each numeric column about its median (and "all"), and their pairs; and, within each of them, the
+tails of each numeric column of the other side beyond the smallest and the largest observed value.
+A pair or a tail in which nothing was observed, though at least `MIN_EXPECTED` cells would have been
+at the average rate, is a never-observed profile. Its propensity is set to `NEVER`, and its cells
+stay out of the likelihood. A rule that cuts a number far from its median, or needs three columns,
+is not found: declare it (`eligible=`).
 """
 
 from __future__ import annotations
@@ -139,8 +141,12 @@ def _axis(frame: pd.DataFrame, encoder: Encoder) -> _Axis:
             groups.append(encoded > 0)
             names += [f"{code.column}={level}" for level in code.levels]
         else:
-            numbers.append(encoded * code.spread + code.mean)
+            values = encoded * code.spread + code.mean
+            numbers.append(values)
             columns.append(code.column)
+            median = float(np.median(values))
+            groups += [values < median, values >= median]
+            names += [f"{code.column} < {median:.4g}", f"{code.column} >= {median:.4g}"]
     return _Axis(np.hstack(groups), tuple(names), np.hstack(numbers), tuple(columns))
 
 

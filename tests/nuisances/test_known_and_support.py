@@ -152,6 +152,30 @@ def test_profiles_that_were_never_shown_are_unsupported() -> None:
     assert np.abs(np.log(ratio)).mean() < 0.1
 
 
+def test_a_rule_in_two_numbers_is_found_too() -> None:
+    rng = np.random.default_rng(0)
+    users = pd.DataFrame({"user_id": range(200), "age": np.linspace(18.0, 80.0, 200)})
+    items = pd.DataFrame({"item_id": range(50), "price": np.linspace(1.0, 9.0, 50)})
+    rows = users.merge(items, how="cross")
+    never = (rows["age"] < rows["age"].median()) & (rows["price"] > 6.0)
+    rows["shown"] = np.where(never, 0, rng.random(len(rows)) < 0.3).astype(int)
+    rows["bought"] = rng.integers(0, 2, len(rows))
+    log = cr.InteractionLog(
+        rows[["user_id", "item_id", "shown", "bought"]],
+        users=users, items=items, exposure="shown", outcome="bought",
+    )  # fmt: skip
+    model = PropensityModel().fit(log)
+    found = model.never_observed_.cells(log.user_codes, log.item_codes)
+    assert np.array_equal(found, never.to_numpy())
+    assert model.never_observed_.words.startswith("age < 49 and price > ")
+
+
+def test_nothing_is_called_never_shown_where_everything_can_be() -> None:
+    for seed in range(5):
+        world = cr.simulate("shop", n_users=300, n_items=60, random_state=seed)
+        assert not PropensityModel().fit(world.log, world.graph).never_observed_.profiles
+
+
 def test_strata_of_rows_that_were_never_shown_are_unsupported() -> None:
     rng = np.random.default_rng(0)
     users = pd.DataFrame({"user_id": range(300), "stratum": np.repeat(["x", "y", "z"], 100)})
