@@ -104,7 +104,9 @@ def outcome_model(
     elif estimator == "dr":
         evidence = "Not needed where the propensities are right."
     else:
-        evidence = "Needed."
+        evidence = (
+            "Needed. The interval takes it as known, so it is too short by the model's error."
+        )
     return Assumption(
         name="right outcome model",
         statement=f"{imputation.words}; {imputation.law.words}",

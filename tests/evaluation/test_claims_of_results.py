@@ -100,3 +100,9 @@ def test_what_a_bare_comparison_would_find_follows_its_level(sliced):
     table = compared.tables[0]
     detectable = table.rows[0][table.columns.index("detectable difference")]
     assert detectable == pytest.approx((1.2816 + 0.8416) * compared.rows[0].standard_error, 1e-3)
+
+
+def test_the_interval_of_a_regression_says_what_it_leaves_out(sliced):
+    mean = cr.estimate_mean(sliced.log, estimator="regression")
+    model = next(a for a in mean.assumptions if a.name == "right outcome model")
+    assert "too short by the model's error" in model.evidence
