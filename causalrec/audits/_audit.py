@@ -131,7 +131,7 @@ def audit(
     >>> found = cr.audit(world.log, user_groups="country", estimators=["naive", "snips"],
     ...                  propensity=world.potential.propensity)
     >>> [row.label for row in found.gaps]
-    ['mean gap, country: B - A']
+    ['mean gap, country: A - B']
     """
     dimensions = (sampled,) if isinstance(sampled, str) else tuple(sampled)
     if dimensions not in SAMPLED:

@@ -27,6 +27,7 @@ from causalrec.audits._popularity import add_popularity, popularity_of
 from causalrec.errors import DataError, StudyError
 from causalrec.evaluation import GroupAnswers, group_estimates, groups_by
 from causalrec.inference import holm
+from causalrec.nuisances import one_thread
 from causalrec.results import Assumption, Row, Table, multiplicity, provenance
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Auditor:
             )
         return cls(question, lists, users, items)
 
+    @one_thread
     def answer(self) -> dict[str, Any]:
         """Measure everything, hide what is small, and say what was found."""
         self._add_means()

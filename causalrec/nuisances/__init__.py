@@ -40,7 +40,7 @@ from causalrec.nuisances._resolve import (
     row_propensity,
 )
 from causalrec.nuisances._support import Support, support
-from causalrec.nuisances._threads import one_blas_thread
+from causalrec.nuisances._threads import one_blas_thread, one_thread
 
 __all__ = [
     "ArmOutcomeModel",
@@ -72,6 +72,7 @@ __all__ = [
     "inverse_propensity_sum",
     "mrdr_weights",
     "one_blas_thread",
+    "one_thread",
     "overlap_table",
     "propensity_assumptions",
     "propensity_from_econml",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -217,3 +221,27 @@ def test_same_seed_same_bytes() -> None:
         for _ in range(2)
     }
     assert len(texts) == 1
+
+
+def test_threads_and_hash_seed_leave_every_byte() -> None:
+    code = (
+        "import causalrec as cr, numpy as np, hashlib\n"
+        "w = cr.simulate('music', n_users=900, n_items=250, density=0.1, random_state=0)\n"
+        "a = cr.audit(w.log, lambda u, i: np.cos(np.asarray(u) * 1.3 + np.asarray(i)),"
+        " user_groups=['country', 'age_group'], item_groups=['genre', 'label_group'],"
+        " propensity=w.potential.propensity)\n"
+        "print(hashlib.sha256(a.to_json().encode()).hexdigest())"
+    )
+    found = set()
+    for threads in ("1", "2"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED")
+        environment = {**os.environ, **dict.fromkeys(names, threads)}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        found.add(done.stdout)
+    assert len(found) == 1
