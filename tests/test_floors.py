@@ -78,7 +78,7 @@ def test_architecture_page_names_the_same_floors() -> None:
         order = int(floor.rstrip("abc")) + 0.1 * (
             "abc".index(floor[-1]) if floor[-1] in "abc" else 0
         )
-        named |= {room: order for room in re.findall(r"`(\w+)(?:/|\.py)`", cell)}
+        named |= dict.fromkeys(re.findall(r"`(\w+)(?:/|\.py)`", cell), order)
     assert set(named) == set(FLOORS)
     ranks = {order: rank for rank, order in enumerate(sorted(set(named.values())))}
     assert {room: ranks[order] for room, order in named.items()} == FLOORS

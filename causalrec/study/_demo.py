@@ -150,7 +150,12 @@ def _audit(
         item_groups=["label_group"],
         propensity=propensity,
         graph=music.graph,
-    ).model_copy(update={"question": "Audit: who is treated worse by the recommender?"})
+    ).model_copy(
+        update={
+            "title": "Audit of the recommender",
+            "question": "Audit: who is treated worse by the recommender?",
+        }
+    )
 
 
 def _fairness(music: World[Any], propensity: Any) -> Result:
@@ -161,7 +166,8 @@ def _fairness(music: World[Any], propensity: Any) -> Result:
     question = "Fairness: the gap between two countries"
     sign = 1.0 if gap.label.endswith("A - B") else -1.0
     truth = _truth(gap, sign * music.population_truth["gap:country"])
-    return result.model_copy(update={"question": question, "rows": (*result.rows, truth)})
+    update = {"title": "Two countries", "question": question, "rows": (*result.rows, truth)}
+    return result.model_copy(update=update)
 
 
 def _policy() -> Result:
