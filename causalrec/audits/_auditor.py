@@ -27,8 +27,8 @@ from causalrec.audits._popularity import add_popularity, popularity_of
 from causalrec.errors import DataError, StudyError
 from causalrec.evaluation import GroupAnswers, group_estimates, groups_by
 from causalrec.inference import holm
-from causalrec.nuisances import one_thread
 from causalrec.results import Assumption, Row, Table, multiplicity, provenance
+from causalrec.threads import one_thread
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph

@@ -18,7 +18,7 @@ from causalrec.factorization._common import (
 from causalrec.factorization._doubly_robust import doubly_robust_score, solve_users
 from causalrec.factorization._state import State, codes_of
 from causalrec.factorization._training import Recipe, imputation_weighting, raw_weights
-from causalrec.nuisances import one_blas_thread
+from causalrec.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog

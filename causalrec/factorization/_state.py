@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from causalrec.errors import DataError, near_miss
 from causalrec.factorization._common import Factors, Floats, Integers
 from causalrec.factorization._features import FeaturePrior
-from causalrec.nuisances import one_blas_thread
+from causalrec.threads import one_blas_thread
 
 if TYPE_CHECKING:
     import pandas as pd

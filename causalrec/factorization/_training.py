@@ -24,7 +24,7 @@ from causalrec.factorization._doubly_robust import doubly_robust_score, fit_doub
 from causalrec.factorization._features import FeaturePrior, fit_feature_prior
 from causalrec.factorization._sgd import fit_doubly_robust_sgd, fit_weighted_sgd
 from causalrec.factorization._weighted import Fit, fit_weighted, mean_one
-from causalrec.nuisances import one_blas_thread
+from causalrec.threads import one_blas_thread
 
 Estimator = Literal["naive", "ips", "snips", "dr", "mrdr"]
 Imputation = Literal["constant", "biases", "naive", "ips"]

@@ -12,6 +12,7 @@ from causalrec.inference._clusters import intersect, sum_by
 from causalrec.inference._estimate import Estimate
 from causalrec.inference._influence import DESIGN, Frame, Influence
 from causalrec.inference._sums import FloatArray, GramSums, IntArray, SmallSums, Sums, divide
+from causalrec.threads import one_thread
 
 CELLS = -1
 """As a denominator: every cell of the grid counts one, without a column of ones."""
@@ -113,6 +114,7 @@ class CellTotals:
 
     # ------------------------------------------------------------------ accumulation
 
+    @one_thread
     def add_rows(
         self,
         users: IntArray,
@@ -154,6 +156,7 @@ class CellTotals:
             gram = random.T @ random
             self._design_gram = gram if self._design_gram is None else self._design_gram + gram
 
+    @one_thread
     def add(self, users: slice, values: FloatArray) -> None:
         """Add z for every cell of a block of users, once per user.
 
@@ -208,6 +211,7 @@ class CellTotals:
             self._waiting = [(row_users, row_items, sum_by(place, values, len(cells)))]
         return self._waiting[0]
 
+    @one_thread
     def _now(self) -> _Totals:
         """Totals including the rows whose users have no dense block, and a column of ones."""
         if self._snapshot is not None:
@@ -307,6 +311,7 @@ class CellTotals:
     def _side(self, now: _Totals, name: str) -> FloatArray:
         return now.by_user if name == self.dimensions[0] else now.by_item
 
+    @one_thread
     def _terms(
         self, now: _Totals, matrix: FloatArray, chosen: tuple[str, ...]
     ) -> dict[tuple[str, ...], Sums]:

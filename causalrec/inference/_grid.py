@@ -16,6 +16,7 @@ from causalrec.errors import DataError
 from causalrec.inference._clusters import sum_by
 from causalrec.inference._influence import DESIGN, Frame, Influence
 from causalrec.inference._sums import FloatArray, IntArray, SmallSums, Sums, divide, not_alike
+from causalrec.threads import one_thread
 
 PLACES_AT_ONCE = 16_384
 
@@ -136,6 +137,7 @@ class GridSums(Sums):
         return total
 
 
+@one_thread
 def _group_grams(
     mine: tuple[FloatArray, IntArray, int], theirs: tuple[FloatArray, IntArray, int]
 ) -> dict[tuple[int, int], FloatArray]:
@@ -151,6 +153,7 @@ def _group_grams(
     return grams
 
 
+@one_thread
 def grid_influence(
     factors: tuple[FloatArray, FloatArray],
     observed: tuple[IntArray, IntArray, FloatArray],

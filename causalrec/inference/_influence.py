@@ -18,6 +18,7 @@ from causalrec.inference._sums import (
     divide,
     join_sums,
 )
+from causalrec.threads import one_thread
 
 # Below this many clusters on a side a t interval is not honest: a permutation p is given instead.
 FEWEST_CLUSTERS = 5
@@ -139,6 +140,7 @@ class Influence:
         assert isinstance(sums, SmallSums), "sums of one dimension are always held as an array"
         return sums.values
 
+    @one_thread
     def effective_clusters(self, dimension: str, matrix: FloatArray) -> FloatArray:
         """Effective number of clusters of each mapped column, (q,).
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from causalrec.errors import DataError
 from causalrec.inference._rows import ScoreLike
 from causalrec.inference._sums import FloatArray
+from causalrec.threads import one_thread
 
 ScoreT = TypeVar("ScoreT", bound=ScoreLike)
 
@@ -46,12 +47,14 @@ class FittedNuisance:
     penalty: FloatArray
 
     @property
+    @one_thread
     def information(self) -> FloatArray:
         """Negative derivative of the estimating equations, (d, d)."""
         weighted = self.design * self.curvature[:, None]
         total = np.asarray(weighted.T @ self.design, dtype=np.float64)
         return total + np.diag(self.penalty)
 
+    @one_thread
     def correction(self, derivative: FloatArray) -> FloatArray:
         """Rows (n, q) to add to a numerator whose derivative by the linear predictor is given."""
         gradient = self.design.T @ derivative

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.errors import ResultError
+from causalrec.threads import one_thread
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer]
@@ -55,10 +56,12 @@ class DenseSums(Sums):
         self.values = values
 
     @cached_property
+    @one_thread
     def gram(self) -> FloatArray:
         product: FloatArray = self.values.T @ self.values
         return product
 
+    @one_thread
     def cross(self, other: Sums) -> FloatArray:
         if isinstance(other, GroupedSums):
             return other.cross(self).T
@@ -71,6 +74,7 @@ class DenseSums(Sums):
 class SmallSums(DenseSums):
     """Dense sums over few groups: mapped before they are squared, so nothing cancels."""
 
+    @one_thread
     def variance(self, matrix: FloatArray) -> FloatArray:
         mapped = self.values @ matrix
         product: FloatArray = mapped.T @ mapped

@@ -40,7 +40,6 @@ from causalrec.nuisances._resolve import (
     row_propensity,
 )
 from causalrec.nuisances._support import Support, support
-from causalrec.nuisances._threads import one_blas_thread, one_thread
 
 __all__ = [
     "ArmOutcomeModel",
@@ -71,8 +70,6 @@ __all__ = [
     "grid_propensity",
     "inverse_propensity_sum",
     "mrdr_weights",
-    "one_blas_thread",
-    "one_thread",
     "overlap_table",
     "propensity_assumptions",
     "propensity_from_econml",

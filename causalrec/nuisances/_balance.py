@@ -13,8 +13,8 @@ from causalrec.nuisances._base import Propensity
 from causalrec.nuisances._features import Covariates, Encoders, choose_covariates
 from causalrec.nuisances._never import NEVER
 from causalrec.nuisances._resolve import cell_propensity, row_propensity
-from causalrec.nuisances._threads import one_thread
 from causalrec.results import Table
+from causalrec.threads import one_thread
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.nuisances._precondition import Preconditioner
-from causalrec.nuisances._threads import one_thread
+from causalrec.threads import one_thread
 
 Floats = NDArray[np.float64]
 CHUNK = 8_192

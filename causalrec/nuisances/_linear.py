@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from causalrec.nuisances._threads import one_thread
+from causalrec.threads import one_thread
 
 Floats = NDArray[np.float64]
 

@@ -34,8 +34,11 @@ MISTAKES = {
         r"questions\.0: .*'efect'",
     ),
     "no question": (_changed(questions=[]), r"questions: .*at least 1"),
-    "two sources": (_changed(log={"world": "shop", "events": "e.csv"}), r"log: name one source"),
-    "no source": (_changed(log={}), r"log: name one source"),
+    "two sources": (
+        _changed(log={"world": "shop", "events": "e.csv"}),
+        "log: name exactly one source",
+    ),
+    "no source": (_changed(log={}), "log: name exactly one source"),
     "twice the same name": (
         _changed(questions=[GOOD["questions"][0]] * 2),
         "two questions are called 'effect'",
