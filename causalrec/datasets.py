@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -126,8 +127,10 @@ def read_bandit_folder(folder: Path, campaign: str) -> tuple[pd.DataFrame, pd.Da
     The affinities with every item become one column, the affinity with the item shown.
     """
     owner = "ZOZO Research, and inside their Python package obp"
-    events = pd.read_csv(_file(folder, f"{campaign}.csv", "the Open Bandit Dataset", owner))
-    items = pd.read_csv(_file(folder, "item_context.csv", "the Open Bandit Dataset", owner))
+    # pandas' default parser may miss the last bit of a number, and which it misses varies.
+    read = partial(pd.read_csv, float_precision="round_trip")
+    events = read(_file(folder, f"{campaign}.csv", "the Open Bandit Dataset", owner))
+    items = read(_file(folder, "item_context.csv", "the Open Bandit Dataset", owner))
     names = [name for name in events.columns if name.startswith("user-item_affinity_")]
     of_item = np.array([int(name.rsplit("_", 1)[1]) for name in names])
     affinity = events[names].to_numpy()[:, np.argsort(of_item)]
@@ -307,7 +310,8 @@ def kuairec(path: Folder) -> InteractionLog:
     """
     owner = "its authors, under CC BY-SA 4.0, and with code of papers that use it"
     file = _file(Path(path), "random.txt", "the uniform part of KuaiRec", owner)
-    events = pd.read_csv(file, header=None, names=["user_id", "item_id", "watch_ratio"])
+    names = ["user_id", "item_id", "watch_ratio"]
+    events = pd.read_csv(file, header=None, names=names, float_precision="round_trip")
     return InteractionLog(events, outcome="watch_ratio", randomized=True).with_note(
         "the uniform part of KuaiRec only: videos shown at random"
     )
