@@ -74,7 +74,7 @@ def demo(
     result = run_demo(output, seed=seed, progress=_Progress(quiet))
     report = output / "report.html"
     _print(
-        f"{_table(result)}\n\nThe report: {report}",
+        f"{_tables(result)}\n\n{result.answer}\n\nThe report: {report}",
         {"report": str(report), **result.to_dict()},
         as_json,
     )
@@ -171,16 +171,21 @@ def simulate(
         typer.echo(str(path))
 
 
-def _table(result: Any) -> str:
-    """Return a plain table of the demo's comparison."""
+def _tables(result: Any) -> str:
+    """Return the tables of a result as plain text, each under its title."""
     from causalrec.results import format_cell
 
-    table = next(t for t in result.tables if t.name == "summary")
-    cells = [table.columns, *table.rows]
-    text = [[format_cell(cell) for cell in row] for row in cells]
-    widths = [max(len(row[i]) for row in text) for i in range(len(table.columns))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in text]
-    return "\n".join([result.title, "", lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+    lines = [result.title]
+    for table in result.tables:
+        text = [[format_cell(cell) for cell in row] for row in (table.columns, *table.rows)]
+        widths = [max(len(row[i]) for row in text) for i in range(len(table.columns))]
+        padded = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in text
+        ]
+        rule = "  ".join("-" * width for width in widths)
+        lines += ["", table.title, "", padded[0], rule, *padded[1:]]
+    return "\n".join(lines)
 
 
 def main() -> None:

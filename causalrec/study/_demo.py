@@ -59,7 +59,7 @@ def run_demo(folder: str | Path, *, seed: int = 0, progress: Progress | None = N
         kind="study",
         title="causalrec demo: naive, debiased, true",
         answer=_answer(comparison),
-        tables=(comparison,),
+        tables=(comparison, _policy_table(policy)),
         assumptions=ledger(sections),
         notes=(
             "The shop and the music service are simulated, so the truth is known: that of new"
@@ -71,7 +71,9 @@ def run_demo(folder: str | Path, *, seed: int = 0, progress: Progress | None = N
     )
     with progress.step("writing the report"):
         folder.mkdir(parents=True, exist_ok=True)
-        write_report(result, folder / "report.html")
+        # The page draws the comparison itself, from the sections.
+        page = result.model_copy(update={"tables": result.tables[1:]})
+        write_report(page, folder / "report.html")
         write_report(result, folder / "report.json")
     return result
 
@@ -85,9 +87,9 @@ def _answer(comparison: Table) -> str:
     off = sum(not _holds(line, line["naive"]) for line in naive)
     return (
         "A log shows what the recommender let it show; here is what that does to the answers. The"
-        f" truth is known for {len(known)} of them: {held} of {len(known)} debiased intervals hold"
-        f" it (95 % of such intervals should). Of {len(naive)} naive answers, {off} lie outside"
-        " the interval that corrects them."
+        f" truth is known (for the bandit: measured) for {len(known)} of them: {held} of"
+        f" {len(known)} debiased intervals hold it (95 % of such intervals should). Of"
+        f" {len(naive)} naive answers, {off} lie outside the interval that corrects them."
     )
 
 
@@ -185,6 +187,28 @@ def _policy() -> Result:
     )
     question = "Open Bandit: clicks if shown uniformly"
     return value.model_copy(update={"question": question, "rows": (*value.rows, truth)})
+
+
+def _policy_table(policy: Result) -> Table:
+    rows = [row for row in policy.rows if not row.derived_from]
+    return Table(
+        name="policy",
+        title="Open Bandit, men's campaign: clicks an impression under the uniform policy",
+        caption="By every estimator from the Thompson-sampling log, and what the uniform policy's"
+        " own log shows.",
+        columns=("estimator", "value", "lower", "upper", "effective sample size", "from"),
+        rows=tuple(
+            (
+                "on-policy mean" if row.estimator == "truth" else row.estimator,
+                row.value,
+                row.lower,
+                row.upper,
+                row.effective_sample_size,
+                "uniform log" if row.estimator == "truth" else "Thompson-sampling log",
+            )
+            for row in rows
+        ),
+    )
 
 
 def _beside_truth(result: Result, question: str, truth: float) -> Result:
