@@ -66,7 +66,7 @@ def effect_by(computation: Computation, whole: Result, column: str, min_cell: in
     """Return the result of `EffectResult.by`."""
     question = computation.question
     groups = find_groups(computation, column)
-    sampled, why = _clusters(computation, column)
+    sampled, why = clusters_for(computation, column)
     labels = tuple(map(groups.label, groups.levels))
     joint = computation.estimate(groups.codes, labels, sampled)
     rows = [*_level_rows(joint, groups, question, sampled), *_one_armed(groups, question)]
@@ -150,7 +150,7 @@ def find_groups(computation: Computation, column: str) -> Groups:
     )
 
 
-def _clusters(computation: Computation, column: str) -> tuple[tuple[str, ...], str]:
+def clusters_for(computation: Computation, column: str) -> tuple[tuple[str, ...], str]:
     """Cluster by provider where the column is an attribute of providers, and say so."""
     sampled, rows = computation.question.sampled, computation.population.rows
     apart = "item" not in sampled or rows.provider is None or column == rows.columns.provider

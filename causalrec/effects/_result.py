@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from causalrec.results import DEFAULT_MIN_CELL, Result
@@ -104,6 +105,12 @@ class EffectResult(Result):
         from causalrec.effects._groups import effect_by
 
         return effect_by(self.internal("computation"), self, column, min_cell)
+
+    def modifiers(self, columns: Sequence[str]) -> Result:
+        """Return how the effect varies with declared columns: see `effect_modifiers`."""
+        from causalrec.effects._modifiers import effect_modifiers
+
+        return effect_modifiers(self, columns)
 
     @classmethod
     def from_json(cls, text: str) -> EffectResult:
