@@ -11,20 +11,31 @@ from causalrec.reporting._numbers import number
 
 @dataclass(frozen=True)
 class Scale:
-    """A linear map from the data's range to a figure's coordinates."""
+    """A map from the data's range to a figure's coordinates: linear, or of the logarithm."""
 
     low: float
     high: float
     start: float
     end: float
+    log: bool = False
+    """Whether equal ratios are equal lengths; the range is then positive."""
 
     @classmethod
     def over(
-        cls, values: Iterable[float], start: float, end: float, *, margin: float = 0.05
+        cls,
+        values: Iterable[float],
+        start: float,
+        end: float,
+        *,
+        margin: float = 0.05,
+        log: bool = False,
     ) -> Scale:
         """Return the scale over the values, with a margin, and never of zero width."""
         known = [v for v in values if math.isfinite(v)] or [0.0]
         low, high = min(known), max(known)
+        if log:
+            spread = (high / low) ** margin if high > low else 2.0
+            return cls(low / spread, high * spread, start, end, log=True)
         if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
             pad = abs(low) * 0.5 or 1.0
             low, high = low - pad, high + pad
@@ -32,7 +43,10 @@ class Scale:
         return cls(low - pad, high + pad, start, end)
 
     def __call__(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
+        if self.log:
+            share = math.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
     def inside(self, value: float) -> bool:
@@ -46,12 +60,28 @@ class Scale:
         --------
         >>> Scale(-0.03, 0.22, 0, 100).ticks(5)
         [(0.0, '0.00'), (0.05, '0.05'), (0.1, '0.10'), (0.15, '0.15'), (0.2, '0.20')]
+        >>> Scale(0.03, 1.2, 0, 100, log=True).ticks(5)
+        [(0.05, '0.05'), (0.1, '0.1'), (0.2, '0.2'), (0.5, '0.5'), (1.0, '1')]
         """
+        if self.log and (values := _log_values(self.low, self.high, count)):
+            return [(v, number(v, max(0, -math.floor(math.log10(v) + 1e-9)))) for v in values]
         step = _round_step((self.high - self.low) / max(1, count))
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         values = [round(i * step, decimals + 2) for i in range(first, last + 1)]
         return [(value, number(value, decimals)) for value in values]
+
+
+def _log_values(low: float, high: float, count: int) -> list[float]:
+    """Return about `count` values of 1, 2, 5 or powers of ten; none where two do not fit."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for factors, every in (((1, 2, 5), 1), ((1,), 1), ((1,), 2), ((1,), 5), ((1,), 20)):
+        powers = [k for k in range(first, last + 1) if k % every == 0]
+        exact = [float(f"{f}e{k}") for k in powers for f in factors]
+        values = [v for v in exact if low <= v <= high]
+        if len(values) <= count + 1:
+            return values if len(values) > 1 else []
+    return []
 
 
 def _round_step(rough: float) -> float:

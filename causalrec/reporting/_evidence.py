@@ -117,9 +117,14 @@ def table_grid(table: Table, max_rows: int, *, captioned: bool) -> Grid:
     shown = table.rows[:max_rows]
     values = [[row[i] for row in shown] for i in range(len(table.columns))]
     texts = [column_texts(column) for column in values]
-    caption = f"{table.title}. {table.caption}" if captioned and table.caption else table.title
+    if table.name == "summary":
+        texts = _by_line(table, texts, len(shown))
+    caption = table.title
+    if captioned and table.caption:
+        stop = "" if table.title.endswith(("?", "!", ".", ":")) else "."
+        caption = f"{table.title}{stop} {table.caption.rstrip('.')}."
     return Grid(
-        caption=caption.rstrip("."),
+        caption=caption,
         columns=table.columns,
         numeric=tuple(
             any(isinstance(v, int | float) and not isinstance(v, bool) for v in column)
@@ -129,6 +134,23 @@ def table_grid(table: Table, max_rows: int, *, captioned: bool) -> Grid:
         classes=tuple("" for _ in shown),
         cut=len(table.rows) - len(shown),
     )
+
+
+def _by_line(table: Table, texts: Sequence[Sequence[str]], n: int) -> list[list[str]]:
+    """Return the texts with decimals by line: a summary holds another quantity in each."""
+    out = [list(column) for column in texts]
+    at = {name: i for i, name in enumerate(table.columns)}
+    for j in range(n):
+        line = table.rows[j]
+        floats = [v for v in line if isinstance(v, float)]
+        ends = [line[at[name]] for name in ("lower", "upper") if name in at]
+        known = [end for end in ends if isinstance(end, float)]
+        error = [(max(known) - min(known)) / 4] if len(known) > 1 else []
+        decimals = decimals_for(floats, error)
+        for i, value in enumerate(line):
+            if isinstance(value, float):
+                out[i][j] = number(value, decimals)
+    return out
 
 
 _CONSTANTS = {

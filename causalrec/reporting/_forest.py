@@ -7,6 +7,7 @@ line, one mark an estimator. It is drawn twice, wide and narrow; the page shows 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from causalrec.reporting._marks import (
     subject_of,
 )
 from causalrec.reporting._numbers import interval, number, row_decimals
-from causalrec.reporting._svg import Svg, fit, text_width
+from causalrec.reporting._svg import Svg, figures_width, fit, text_width
 from causalrec.results import Row, format_row
 
 MAX_LINES = 48
@@ -53,6 +54,13 @@ class Panel:
     """The truth about everybody, drawn through all lines."""
 
     @property
+    def is_ratio(self) -> bool:
+        """Whether it compares by division: one is "no difference", and a half is as far as two."""
+        numbers = [n for row in self.rows for n in (row.value, row.lower, row.upper)]
+        positive = all(n > 0 for n in (*numbers, self.truth) if n is not None)
+        return positive and all(row.metric.endswith("ratio") for row in self.rows)
+
+    @property
     def rows(self) -> tuple[Row, ...]:
         """All rows, in the order of drawing."""
         return tuple(row for line in self.lines for row in line.rows)
@@ -74,25 +82,28 @@ def panels(rows: Sequence[Row]) -> list[Panel]:
     return out
 
 
-def draw_forest(rows: Sequence[Row], *, title: str, identity: str, narrow: bool) -> Markup | None:
+def draw_forest(
+    rows: Sequence[Row], *, title: str, identity: str, narrow: bool, max_lines: int = MAX_LINES
+) -> Markup | None:
     """Return the forest plot of the rows, or None where there is no number to draw.
 
     Parameters
     ----------
     rows : sequence of Row
-        The first `MAX_LINES` lines are drawn.
     title : str
         What the figure shows.
     identity : str
         An id that no other figure of the page has.
     narrow : bool
         For a telephone: labels above their marks.
+    max_lines : int, default 48
+        The first so many lines are drawn.
     """
-    kept = _first_lines(panels(rows))
+    kept = _first_lines(panels(rows), max_lines)
     drawn = [panel for panel in kept if any(is_drawable(row) for row in panel.rows)]
     if not drawn:
         return None
-    layout = _Narrow() if narrow else _Wide()
+    layout = _Narrow() if narrow else _Wide(drawn)
     height = sum(layout.height(panel) for panel in drawn)
     svg = Svg(layout.width, height, title=title, description=_in_words(drawn), identity=identity)
     top = 0.0
@@ -131,8 +142,8 @@ def _subjects(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return lines
 
 
-def _first_lines(every: Sequence[Panel]) -> list[Panel]:
-    room, out = MAX_LINES, []
+def _first_lines(every: Sequence[Panel], room: int) -> list[Panel]:
+    out = []
     for panel in every:
         if room > 0:
             out.append(Panel(panel.name, panel.lines[:room], panel.truth))
@@ -154,11 +165,12 @@ def _domain(panel: Panel) -> list[float]:
     values = values or [end for row in rows for end in (row.lower, row.upper) if end is not None]
     values += [panel.truth] if panel.truth is not None else []
     ends = [(r.lower, r.upper) for r in rows if r.lower is not None and r.upper is not None]
-    widths = sorted(upper - lower for lower, upper in ends)
-    if widths:
-        reach = 3 * max(widths[len(widths) // 2], max(values) - min(values))
-        low, high = min(values) - reach, max(values) + reach
-        values += [min(max(v, low), high) for pair in ends for v in pair]
+    if panel.is_ratio:
+        logs = _reached(
+            [math.log(v) for v in values], [(math.log(a), math.log(b)) for a, b in ends]
+        )
+        return [*map(math.exp, logs), 1.0]
+    values = _reached(values, ends)
     spread = max(values) - min(values)
     if any(row.derived_from for row in rows):
         return [*values, 0.0]
@@ -167,19 +179,42 @@ def _domain(panel: Panel) -> list[float]:
     return [*values, 0.0] if tested and near else values
 
 
+def _reached(values: list[float], ends: list[tuple[float, float]]) -> list[float]:
+    """Return the values, and the ends of the intervals as far as they are drawn."""
+    widths = sorted(upper - lower for lower, upper in ends)
+    if widths:
+        reach = 3 * max(widths[len(widths) // 2], max(values) - min(values))
+        low, high = min(values) - reach, max(values) + reach
+        return values + [min(max(v, low), high) for pair in ends for v in pair]
+    return values
+
+
 class _Wide:
     """Labels left, the axis in the middle, the numbers right."""
 
     width = WIDE
     row = 23
-    left, right = 272.0, 572.0
+    left = 272.0
+
+    def __init__(self, drawn: Sequence[Panel]) -> None:
+        texts = [
+            _number_texts(row, row_decimals(panel.rows))
+            for panel in drawn
+            for row in panel.rows
+            if is_drawable(row)
+        ]
+        value, between = (max(figures_width(text, 12.5) for text in column)
+                          for column in zip(*texts, strict=True))  # fmt: skip
+        # The interval ends at the margin, the value before it; the axis makes room for both.
+        self.right = min(572.0, WIDE - between - value - 26)
+        self.value = min(self.right + 72, WIDE - between - 10)
 
     def height(self, panel: Panel) -> float:
         gaps = 9 * len(panel.lines)
         return (34 if panel.name else 12) + gaps + self.row * len(panel.rows) + _foot(panel)
 
     def draw(self, svg: Svg, panel: Panel, top: float) -> None:
-        scale = Scale.over(_domain(panel), self.left, self.right)
+        scale = Scale.over(_domain(panel), self.left, self.right, log=panel.is_ratio)
         y = top + (34 if panel.name else 12)
         bottom = top + self.height(panel) - _foot(panel) + 4
         if panel.name:
@@ -192,12 +227,12 @@ class _Wide:
         for line in panel.lines:
             middle = y + self.row * len(line.rows) / 2
             texts = fit(line.subject, room, 13, 2)
-            svg.lines(texts, 0, middle + 4.5, class_="label", hover=line.subject)
+            svg.lines(texts, 0, middle + 4.5, class_="label", hover=_if_cut(texts, line.subject))
             for row in line.rows:
                 centre = y + self.row / 2
                 svg.add("text", _name(row), x=self.left - 14, y=centre + 4, class_="small end")
                 _draw_row(svg, row, scale, centre)
-                _write_numbers(svg, row, decimals, self.right + 18, centre + 4.5, self.width)
+                _write_numbers(svg, row, decimals, self, centre + 4.5)
                 y += self.row
             y += 9
 
@@ -218,7 +253,7 @@ class _Narrow:
         return 0 if alone else self.head
 
     def draw(self, svg: Svg, panel: Panel, top: float) -> None:
-        scale = Scale.over(_domain(panel), 6, self.width - 6)
+        scale = Scale.over(_domain(panel), 6, self.width - 6, log=panel.is_ratio)
         y = top + (30 if panel.name else 8)
         bottom = top + self.height(panel) - _foot(panel) + 4
         if panel.name:
@@ -230,15 +265,19 @@ class _Narrow:
             if self._head(line, panel):
                 svg.add("rect", x=-1, y=y, width=self.width + 2, height=self.head, class_="cover")
                 subject = fit(line.subject, self.width, 13, 1)
-                svg.lines(subject, 0, y + 17, class_="label", hover=line.subject)
+                svg.lines(subject, 0, y + 17, class_="label", hover=_if_cut(subject, line.subject))
             y += self._head(line, panel)
             for row in line.rows:
                 svg.add("rect", x=-1, y=y, width=self.width + 2, height=17, class_="cover")
                 svg.add("text", _name(row), x=0, y=y + 12, class_="small")
                 text = " ".join(_number_texts(row, decimals))
                 svg.add("text", text, x=self.width, y=y + 12, class_="value end")
-                _draw_row(svg, row, scale, y + 26)
+                _draw_row(svg, row, scale, y + 26, hover=False)
                 y += self.row
+
+
+def _if_cut(texts: Sequence[str], whole: str) -> str:
+    return "" if " ".join(texts) == whole else whole
 
 
 def _foot(panel: Panel) -> int:
@@ -257,8 +296,10 @@ def _axis(svg: Svg, scale: Scale, top: float, bottom: float, *, ticks: int) -> N
         svg.add("line", x1=x, x2=x, y1=top, y2=bottom, class_="grid")
         svg.add("text", text, x=x, y=bottom + 16, class_="tick middle")
     svg.add("line", x1=scale.start, x2=scale.end, y1=bottom, y2=bottom, class_="axis")
-    if scale.low < 0 < scale.high:
-        svg.add("line", x1=scale(0), x2=scale(0), y1=top, y2=bottom, class_="zero")
+    no_difference = 1.0 if scale.log else 0.0
+    if scale.low < no_difference < scale.high:
+        x = scale(no_difference)
+        svg.add("line", x1=x, x2=x, y1=top, y2=bottom, class_="zero")
 
 
 def _truth_line(svg: Svg, panel: Panel, scale: Scale, top: float, bottom: float) -> None:
@@ -271,7 +312,7 @@ def _truth_line(svg: Svg, panel: Panel, scale: Scale, top: float, bottom: float)
         svg.add("text", text, x=x + (-5 if on_the_right else 5), y=bottom + 30, class_=anchor)
 
 
-def _draw_row(svg: Svg, row: Row, scale: Scale, y: float) -> None:
+def _draw_row(svg: Svg, row: Row, scale: Scale, y: float, *, hover: bool = True) -> None:
     if not is_drawable(row):
         return
     shape, colour = mark_of(row)
@@ -284,8 +325,8 @@ def _draw_row(svg: Svg, row: Row, scale: Scale, y: float) -> None:
             cap = points if cut else f"M{x:.1f} {y - 3.5:.1f}v7"
             svg.add("path", d=cap, class_=f"whisker c-{colour}{weak}")
     if row.value is not None and scale.inside(row.value):
-        hover = f"{row.label} ({row.estimator}): {format_row(row)}"
-        draw_mark(svg, shape, colour, scale(row.value), y, hover=hover)
+        words = f"{row.label} ({row.estimator}): {format_row(row)}" if hover else ""
+        draw_mark(svg, shape, colour, scale(row.value), y, hover=words)
 
 
 def _number_texts(row: Row, decimals: int) -> list[str]:
@@ -297,11 +338,11 @@ def _number_texts(row: Row, decimals: int) -> list[str]:
     return [number(row.value, decimals), between]
 
 
-def _write_numbers(svg: Svg, row: Row, decimals: int, x: float, y: float, right: float) -> None:
+def _write_numbers(svg: Svg, row: Row, decimals: int, layout: _Wide, y: float) -> None:
     value, between = _number_texts(row, decimals)
     if not is_drawable(row):
-        svg.add("text", value, x=x, y=y, class_="small")
+        svg.add("text", value, x=layout.right + 18, y=y, class_="small")
         return
     strong = "value" if estimator_of(row) == "naive" else "value strong"
-    svg.add("text", value, x=x + 54, y=y, class_=f"{strong} end")
-    svg.add("text", between, x=right, y=y, class_="value quiet end")
+    svg.add("text", value, x=layout.value, y=y, class_=f"{strong} end")
+    svg.add("text", between, x=layout.width, y=y, class_="value quiet end")

@@ -7,15 +7,27 @@ from typing import TYPE_CHECKING
 
 from causalrec import __version__
 from causalrec.reporting._svg import clean
-from causalrec.reporting._view import Counters, build
+from causalrec.reporting._view import Counters, MaxRows, build
 from causalrec.results import Result
 
 if TYPE_CHECKING:
     import jinja2
 
 MAX_BYTES = 300 * 1024
-_ROWS_TO_TRY = (120, 40, 15, 5)
-"""How many rows of a long table are shown, the most that fit."""
+_TO_TRY = (
+    MaxRows(evidence=120, diagnostics=120, lines=48),
+    MaxRows(evidence=120, diagnostics=40, lines=48),
+    MaxRows(evidence=120, diagnostics=15, lines=48),
+    MaxRows(evidence=120, diagnostics=5, lines=24),
+    MaxRows(evidence=60, diagnostics=5, lines=16),
+    MaxRows(evidence=40, diagnostics=5, lines=10),
+    MaxRows(evidence=20, diagnostics=5, lines=8),
+    MaxRows(evidence=5, diagnostics=5, lines=5),
+)
+"""How much of what is long is shown: the most that fits.
+
+Diagnostics give way first: the evidence is what a report is read for.
+"""
 
 
 def render_html(result: Result) -> str:
@@ -26,7 +38,7 @@ def render_html(result: Result) -> str:
     """
     template = _environment().get_template("page.html.j2")
     page = ""
-    for max_rows in _ROWS_TO_TRY:
+    for max_rows in _TO_TRY:
         section = build(result, Counters(), "result", max_rows)
         page = template.render(section=section, version=__version__)
         if len(page.encode()) < MAX_BYTES:

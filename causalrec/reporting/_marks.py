@@ -66,6 +66,9 @@ def subject_of(row: Row) -> str:
     if row.group and not row.derived_from:
         return ", ".join(f"{name} = {level}" for name, level in sorted(row.group.items()))
     bare = row.label
+    if row.metric and row.derived_from:
+        # The panel's heading says the metric.
+        bare = bare.removeprefix(f"{row.metric} gap, ").removeprefix(f"{row.metric}, ")
     if bare.lower() == row.estimator.lower():
         return ""
     for name in sorted({row.estimator, row.estimator.lower(), "truth"} - {""}):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,7 +43,8 @@ class Headline:
         label = (
             "" if row.label.lower() in {row.estimator.lower(), row.metric.lower()} else row.label
         )
-        return ", ".join(part for part in (row.metric, label) if part)
+        metric = "" if _names(label, row.metric) else row.metric
+        return ", ".join(part for part in (metric, label) if part)
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -96,8 +98,9 @@ def summary_table(results: Sequence[Result]) -> Table:
 def headline(result: Result) -> Headline | None:
     """Return what a result says in a line, or None where no debiased number is shown.
 
-    An audit is summed up by its first gap, everything else by the first number of the estimator
-    that is trusted most. The naive and the true number are those of the same metric and group.
+    An audit is summed up by its first gap, a tuning by its least loss, everything else by the
+    first number of the estimator that is trusted most. The naive and the true number are those of
+    the same metric and group.
     """
     usable = [
         row
@@ -110,6 +113,8 @@ def headline(result: Result) -> Headline | None:
     candidates = gaps or levels or first
     if not candidates:
         return None
+    if result.kind == "tuning":
+        candidates = [min(candidates, key=lambda row: (row.value is None, row.value or 0.0))]
     chosen = min(
         candidates, key=lambda row: (subject_of(row) != subject_of(candidates[0]), _rank(row))
     )
@@ -119,6 +124,11 @@ def headline(result: Result) -> Headline | None:
         _beside(result.rows, chosen, naive=True),
         _beside(result.rows, chosen, naive=False),
     )
+
+
+def _names(label: str, metric: str) -> bool:
+    """Return whether a label says by itself what is measured."""
+    return bool(metric) and re.search(rf"\b{re.escape(metric)}(?!\w)", label) is not None
 
 
 def _rank(row: Row) -> int:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from causalrec.reporting._charts import draw_chart, places_left_out
 from causalrec.reporting._evidence import Grid, evidence_grid, table_grid
-from causalrec.reporting._forest import draw_forest
+from causalrec.reporting._forest import draw_forest, panels
 from causalrec.reporting._graph_picture import draw_graph
 from causalrec.reporting._numbers import interval, number, row_decimals
 from causalrec.reporting._spark import draw_spark
@@ -52,6 +52,15 @@ class Counters:
         """Return the next table's number."""
         self.tables += 1
         return self.tables
+
+
+@dataclass(frozen=True)
+class MaxRows:
+    """How many rows of a long table, and lines of a forest, are laid out."""
+
+    evidence: int
+    diagnostics: int
+    lines: int
 
 
 @dataclass(frozen=True)
@@ -133,7 +142,7 @@ class Section:
     sections: tuple[Section, ...]
 
 
-def build(result: Result, counters: Counters, anchor: str, max_rows: int) -> Section:
+def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) -> Section:
     """Return a result as a section of a page.
 
     Parameters
@@ -143,7 +152,7 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: int) -> Sec
         Shared by all sections of the page.
     anchor : str
         The section's id.
-    max_rows : int
+    max_rows : MaxRows
         Longer tables are cut, and say so.
     """
     whole = bool(result.sections) and result.kind == "study"
@@ -157,12 +166,14 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: int) -> Sec
         answer=result.answer,
         glances=glances,
         glance_number=counters.table() if glances else None,
-        forest=None if whole else _forest(result, counters),
-        evidence=None if whole else _evidence(result, counters, max_rows),
+        forest=None if whole else _forest(result, counters, max_rows.lines),
+        evidence=None if whole else _evidence(result, counters, max_rows.evidence),
         notes=result.notes,
         family=result.family,
         ledger=_ledger(result, counters),
-        diagnostics=tuple(_diagnostic(table, counters, max_rows) for table in result.tables),
+        diagnostics=tuple(
+            _diagnostic(table, counters, max_rows.diagnostics) for table in result.tables
+        ),
         provenance=_news(result.provenance, counters),
         config=json.dumps(result.provenance.config, indent=1, ensure_ascii=False, sort_keys=True),
         sections=tuple(
@@ -172,16 +183,21 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: int) -> Sec
     )
 
 
-def _forest(result: Result, counters: Counters) -> Figure | None:
-    place = counters.figures + 1
+def _forest(result: Result, counters: Counters, max_lines: int) -> Figure | None:
+    name = f"figure-{counters.figures + 1}"
     title = f"{result.title}: estimates with their intervals"
-    wide = draw_forest(result.rows, title=title, identity=f"figure-{place}", narrow=False)
-    narrow = draw_forest(result.rows, title=title, identity=f"figure-{place}-narrow", narrow=True)
+    wide, narrow = (
+        draw_forest(result.rows, title=title, identity=f"{name}{end}", narrow=bool(end),
+                    max_lines=max_lines)
+        for end in ("", "-narrow")
+    )  # fmt: skip
     if wide is None:
         return None
     levels = sorted({f"{row.level:.0%}" for row in result.rows if row.lower is not None})
     what = f" with {' and '.join(levels)} intervals" if levels else ""
-    return Figure(counters.figure(), f"Naive and debiased estimates{what}.", wide, narrow)
+    lines = sum(len(panel.lines) for panel in panels(result.rows))
+    cut = f" The first {max_lines} of {lines} lines are drawn." if lines > max_lines else ""
+    return Figure(counters.figure(), f"Naive and debiased estimates{what}.{cut}", wide, narrow)
 
 
 def _evidence(result: Result, counters: Counters, max_rows: int) -> NumberedTable | None:

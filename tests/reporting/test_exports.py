@@ -278,3 +278,38 @@ def test_the_same_result_gives_the_same_bytes_whatever_the_hash_seed() -> None:
         for seed in ("1", "2")
     }
     assert len(found) == 1
+
+
+def test_diagnostics_give_way_before_the_evidence() -> None:
+    rows = tuple(
+        Row(label=f"group {i}", value=i / 7, n=50, metric="mse", estimator="dr") for i in range(40)
+    )
+    table = Table(name="balance", title="Balance", columns=("feature", "words"),
+                  rows=tuple((f"f{i}", "x" * 400) for i in range(300)))  # fmt: skip
+    one = Result(kind="audit", title="Audit", rows=rows, tables=(table,))
+    page = render_html(Result(kind="study", title="Six", sections=(one,) * 6))
+    assert len(page.encode()) < 300 * 1024
+    assert page.count(">group 39<") >= 6
+    assert "further rows are" in page
+
+
+def test_a_forest_that_is_cut_says_so() -> None:
+    rows = tuple(Row(label=f"r{i}", value=float(i), metric="m") for i in range(60))
+    page = render_html(Result(kind="audit", title="Long", rows=rows))
+    assert "The first 48 of 60 lines are drawn." in page
+
+
+def test_a_caption_ends_once() -> None:
+    table = Table(name="wald", title="Any difference?", columns=("f",), rows=((1.5,),),
+                  caption="Wald tests; this is not.")  # fmt: skip
+    page = render_html(Result(kind="audit", title="Audit", tables=(table,)))
+    assert "Any difference? Wald tests; this is not.<" in page
+
+
+def test_a_summary_has_decimals_by_line() -> None:
+    rows = ((3.311, 3.148, 3.101, 3.195), (0.0069, 0.0034, 0.001811, 0.004989))
+    table = Table(name="summary", title="At a glance", columns=("naive", "debiased", "lower",
+                  "upper"), rows=rows)  # fmt: skip
+    page = render_html(Result(kind="study", title="S", tables=(table,)))
+    assert ">3.148<" in page
+    assert ">0.00340<" in page

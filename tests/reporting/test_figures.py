@@ -19,6 +19,7 @@ from causalrec.reporting._forest import MAX_LINES, draw_forest, panels
 from causalrec.reporting._graph_layout import lay_out
 from causalrec.reporting._marks import subject_of
 from causalrec.reporting._numbers import number, row_decimals
+from causalrec.reporting._svg import figures_width
 from causalrec.results import Result, Row, Table
 
 KINDS = ("forest", "bars", "histogram", "dots", "lines", "lorenz")
@@ -203,3 +204,66 @@ def test_the_summary_sets_naive_beside_debiased_beside_true() -> None:
     # The truth about MRDR is not the truth about the plain factorisation.
     assert found == [(0.1712, 0.0831, 0.0795), (1.245, 1.512, None), (0.041, 0.007, None)]
     assert summary_table([Result(kind="audit", title="nothing")]).rows == ()
+
+
+def _ratio(**numbers: float) -> Row:
+    return Row(label="exposure ratio, label: indie / major", metric="exposure ratio",
+               estimator="lists", derived_from=("a", "b"), **numbers)  # fmt: skip
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_a_ratio_is_drawn_on_a_log_axis_with_its_line_at_one(narrow: bool) -> None:
+    tree = _forest([_ratio(value=0.5, lower=0.25, upper=1.0), _ratio(value=2, lower=1, upper=4)],
+                   narrow)  # fmt: skip
+    whiskers = [n for n in tree.iter("line") if "whisker" in n.attrib["class"]]
+    (a1, a2), (b1, b2) = [(float(n.attrib["x1"]), float(n.attrib["x2"])) for n in whiskers]
+    assert a2 - a1 == pytest.approx(b2 - b1, abs=0.1)  # a quarter to one, as one to four
+    zeros = [float(n.attrib["x1"]) for n in tree.iter("line") if n.attrib["class"] == "zero"]
+    assert zeros == [pytest.approx(a2, abs=0.1)]
+    assert zeros == [pytest.approx(b1, abs=0.1)]
+    assert "1" in _texts(tree)
+
+
+def test_a_ratio_that_reaches_zero_stays_on_a_linear_axis() -> None:
+    tree = _forest([_ratio(value=0.1, lower=0.0, upper=0.4)])
+    assert "0.0" in _texts(tree)
+
+
+def test_a_contrast_does_not_repeat_the_heading_of_its_panel() -> None:
+    assert subject_of(_ratio()) == "label: indie / major"
+
+
+@given(low=st.floats(1e-6, 1e6), factor=st.floats(1.01, 1e9))
+def test_ticks_of_a_log_axis_are_few_and_inside(low: float, factor: float) -> None:
+    scale = Scale.over([low, low * factor], 0, 300, log=True)
+    ticks = scale.ticks(5)
+    assert len(ticks) <= 9
+    assert all(scale.low <= value <= scale.high for value, _ in ticks)
+    assert scale(low) < scale(low * factor) <= 300
+
+
+def test_a_value_never_runs_into_its_interval() -> None:
+    row = Row(label="gap", value=-12345.678, lower=-23456.789, upper=-1234.567, metric="m")
+    small = Row(label="s", value=-0.003711, lower=-0.005592, upper=-0.00183, metric="n")
+    tree = _forest([row, small])
+    values = [n for n in tree.iter("text") if n.attrib["class"].startswith("value strong")]
+    between = [n for n in tree.iter("text") if n.attrib["class"].startswith("value quiet")]
+    for left, right in zip(values, between, strict=True):
+        start = float(right.attrib["x"]) - figures_width(right.text or "", 12.5)
+        assert float(left.attrib["x"]) < start
+
+
+def test_a_tuning_is_summed_up_by_its_least_loss() -> None:
+    rows = tuple(
+        Row(label=f"n_factors={k}", metric="mse", estimator="snips", value=loss)
+        for k, loss in ((0, 0.87), (2, 0.76), (8, 0.77))
+    )
+    line = summary_table([Result(kind="tuning", title="t", rows=rows)]).rows[0]
+    assert line[3] == 0.76
+
+
+def test_the_quantity_names_its_metric_once() -> None:
+    row = Row(label="mse gap, country: B - A", metric="mse", estimator="dr", value=0.1,
+              derived_from=("a", "b"))  # fmt: skip
+    line = summary_table([Result(kind="audit", title="t", rows=(row,))]).rows[0]
+    assert line[1] == "mse gap, country: B - A"
