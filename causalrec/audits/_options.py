@@ -110,7 +110,7 @@ def means_under_exposure(
         return question.propensity, graph, ()
     from causalrec.nuisances import resolve_propensity
 
-    estimand = graph.identify("effect")
+    estimand = graph.identify("effect", strategies=("randomised", "back-door"))
     propensity = resolve_propensity(question.propensity, log, graph)
     stated = Assumption(
         name="no unmeasured confounding",

@@ -129,7 +129,7 @@ def estimate_effect(
         random_state=random_state,
     )  # fmt: skip
     log.require("candidates", purpose="the effect of exposure")
-    identified = graph.identify(query="effect")
+    identified = graph.identify(query="effect", strategies=("randomised", "back-door"))
     check_columns(log, graph, identified)
     cluster_codes(log, question.sampled)  # refuse unknown clusters before the work
     population = find_population(log, graph, propensity, question)

@@ -1,4 +1,4 @@
-"""`identify(query="effect")`: back-door adjustment, or the back-door path that stays open.
+"""`identify(query="effect")`: adjustment, instrument, front door, or the path that stays open.
 
 DoWhy names a minimal adjustment set, networkx and our own search check it. DoWhy knows nothing of
 rows selected into the log; there the minimal set comes from networkx. Instruments are kept out
@@ -9,9 +9,10 @@ rows selected into the log; there the minimal set comes from networkx. Instrumen
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from causalrec.errors import GraphError, IdentificationError
+from causalrec.errors import GraphError, IdentificationError, near_miss
 from causalrec.graph import _paths
 from causalrec.graph._adjust import (
     Separation,
@@ -22,22 +23,56 @@ from causalrec.graph._adjust import (
     selection_assumption,
 )
 from causalrec.graph._estimand import AssumptionStatus, Estimand, Strategy
+from causalrec.graph._other_ways import by_front_door, by_instrument
 from causalrec.graph._vocabulary import listed
 
 if TYPE_CHECKING:
     from causalrec.graph._model import CausalGraph
 
 
-def identify_effect(graph: CausalGraph) -> Estimand:
-    """Identify the effect of the exposure on the outcome, or refuse."""
+STRATEGIES = ("randomised", "back-door", "instrument", "front-door")
+
+
+def identify_effect(graph: CausalGraph, strategies: Sequence[str] = STRATEGIES) -> Estimand:
+    """Identify the effect of the exposure on the outcome by one of the strategies, or refuse."""
+    strategies = _checked(strategies)
     exposure, outcome = _ends(graph)
     _refuse_reverse(graph, exposure, outcome)
     selection = frozenset(graph.with_role("selection"))
     _refuse_selection_by_exposure(graph, exposure, selection)
     problem = _back_door(graph, exposure, outcome, selection)
+    for strategy in strategies:
+        if strategy == "instrument":
+            found = by_instrument(graph, exposure, outcome)
+        elif strategy == "front-door":
+            found = by_front_door(graph, exposure, outcome)
+        elif strategy == "randomised" and not problem.disconnected():
+            found = None
+        else:
+            found = _by_adjustment(graph, problem)
+        if found is not None:
+            return found
+    _refuse(graph, problem, strategies)
+
+
+def _checked(strategies: Sequence[str]) -> tuple[str, ...]:
+    asked = (strategies,) if isinstance(strategies, str) else tuple(strategies)
+    for name in asked:
+        if name not in STRATEGIES:
+            raise GraphError(
+                f"There is no identification strategy {name!r}.{near_miss(str(name), STRATEGIES)}"
+                f" Strategies: {listed(STRATEGIES)}."
+            )
+    if not asked:
+        raise GraphError(f"No identification strategy is named. Name some of {listed(STRATEGIES)}.")
+    return asked
+
+
+def _by_adjustment(graph: CausalGraph, problem: Separation) -> Estimand | None:
+    exposure, outcome, selection = problem.source, problem.target, problem.included
     minimal = _minimal_set(graph, problem)
     if minimal is None:
-        _refuse(graph, problem)
+        return None
     adjustment = problem.improved(minimal, _causes_of_outcome(graph, exposure, outcome))
     needed = problem.needed(adjustment, minimal)
     strategy: Strategy = "randomised" if problem.disconnected() else "back-door adjustment"
@@ -176,7 +211,13 @@ def _by_dowhy(graph: CausalGraph, problem: Separation) -> frozenset[str] | None:
     return frozenset(found[0].get_adjustment_variables()) if found else None
 
 
-def _refuse(graph: CausalGraph, problem: Separation) -> NoReturn:
+def _refuse(graph: CausalGraph, problem: Separation, tried: tuple[str, ...]) -> NoReturn:
+    if problem.minimal() is not None:
+        raise IdentificationError(
+            f"The effect of {problem.source} on {problem.target} is not identified by the"
+            f" strategies asked for ({listed(tried)}): {_unfound(graph, tried)} Back-door"
+            " adjustment identifies it."
+        )
     path, given = problem.witness()
     shown = _paths.arrows(path, problem.edges, given)
     blockers = closable(path, problem.edges)
@@ -199,9 +240,24 @@ def _refuse(graph: CausalGraph, problem: Separation) -> NoReturn:
             " than the exposure: it is a confounder. Take the role from it to adjust for it."
         )
     usable = [node for node in instruments if not graph.nodes[node].latent and node not in path]
-    if usable:
+    if "instrument" in tried or "front-door" in tried:
+        text += f" {_unfound(graph, tried)}"
+    elif usable:
         text += f" The instrument {listed(usable)} may answer for those whom it moves."
     raise IdentificationError(text, open_path=shown)
+
+
+def _unfound(graph: CausalGraph, tried: tuple[str, ...]) -> str:
+    """Say what the strategies looked for in vain, in the order in which they were tried."""
+    sought = {
+        "randomised": f"{graph.exposure} is not set at random",
+        "back-door": "no measured set closes the back-door paths",
+        "instrument": f"no measured node moves {graph.exposure} as good as at random and reaches"
+        f" {graph.outcome} through it alone",
+        "front-door": f"no measured mediator carries all of the effect and is free of what joins"
+        f" {graph.exposure} and {graph.outcome}",
+    }
+    return "Tried: " + "; ".join(f"{name}: {sought[name]}" for name in tried) + "."
 
 
 def _instruments(

@@ -8,7 +8,13 @@ from typing import Literal
 from causalrec.graph._vocabulary import Entity
 
 Query = Literal["effect", "mean"]
-Strategy = Literal["back-door adjustment", "missing at random given covariates", "randomised"]
+Strategy = Literal[
+    "back-door adjustment",
+    "front-door",
+    "instrument",
+    "missing at random given covariates",
+    "randomised",
+]
 AssumptionStatus = Literal["by design", "tested", "untestable", "violated"]
 
 
@@ -30,6 +36,9 @@ class Estimand:
     """A question that the graph identifies, with the columns that answer it.
 
     All names are node names, sorted; `covariates` pairs those of `adjustment` with their columns.
+    With the strategy "instrument", `instruments` is the one to use and `adjustment` is what it is
+    as good as random given; with "front-door", the same holds of `mediators`. Otherwise the two
+    list what the graph declares.
     Assumptions are those of the graph; overlap is a matter of the data, which the estimators
     measure and state.
     """

@@ -251,16 +251,29 @@ class CausalGraph:
         path = _paths.open_path(self.edges, source, target, given)
         return None if path is None else _paths.arrows(path, self.edges, given)
 
-    def identify(self, query: Literal["effect", "mean"] = "effect") -> Estimand:
+    def identify(
+        self,
+        query: Literal["effect", "mean"] = "effect",
+        strategies: tuple[str, ...] = ("randomised", "back-door", "instrument", "front-door"),
+    ) -> Estimand:
         """Say which columns answer a question, or refuse and name the open path.
 
         Parameters
         ----------
         query : {"effect", "mean"}
-            "effect": the effect of the exposure on the outcome, by back-door adjustment (DoWhy's
-            generalised criterion: van der Zander, Liskiewicz & Textor 2014; networkx checks it).
+            "effect": the effect of the exposure on the outcome, by the first of `strategies` that
+            succeeds.
             "mean": the mean outcome over all cells, recorded or not; it asks that given measured
             covariates the outcome is independent of its being recorded.
+        strategies : tuple of str
+            Ways to an effect, tried in this order. "randomised": nothing joins what decides the
+            exposure to the outcome. "back-door": adjustment (DoWhy's generalised criterion: van
+            der Zander, Liskiewicz & Textor 2014; networkx checks it). "instrument": a measured
+            node that is as good as random given covariates, moves the exposure, and reaches the
+            outcome through it alone; it identifies the effect among those whom it moves.
+            "front-door": a measured mediator that carries all of the effect (Pearl 2009,
+            definition 3.3.3, with covariates). `Estimand.strategy` says which it was:
+            "randomised", "back-door adjustment", "instrument" or "front-door".
 
         Returns
         -------
@@ -282,11 +295,17 @@ class CausalGraph:
         ...     "dag { observed [observed] rating [outcome] age -> {observed rating} }")
         >>> graph.identify(query="mean").adjustment
         ('age',)
+        >>> graph = CausalGraph.from_dot(
+        ...     "dag { arm shown [exposure] bought [outcome] arm -> shown -> bought"
+        ...     " shown <-> bought }")
+        >>> found = graph.identify()
+        >>> found.strategy, found.instruments
+        ('instrument', ('arm',))
         """
         if query == "effect":
             from causalrec.graph._effect import identify_effect
 
-            return identify_effect(self)
+            return identify_effect(self, strategies)
         if query == "mean":
             from causalrec.graph._mean import identify_mean
 

@@ -217,7 +217,10 @@ def choose_covariates(
             note += " They were not taken from the graph."
         return Covariates(*found, notes=(note,))
     if graph is not None:
-        estimand = graph.identify(query="mean" if log.kind == "ratings" else "effect")
+        estimand = graph.identify(
+            query="mean" if log.kind == "ratings" else "effect",
+            strategies=("randomised", "back-door"),
+        )
         columns = [covariate.column for covariate in estimand.covariates]
         note = f"The graph asks to adjust for {_listed(columns)} ({estimand.strategy})."
         return Covariates(*_by_entity(log, columns), notes=(note,), strategy=estimand.strategy)

@@ -91,7 +91,9 @@ def _columns(question: Any) -> tuple[str, ...]:
 
 
 def _words(context: Context, name: str, query: Any) -> str:
-    estimand = context.require_graph(name).identify(query=query)
+    estimand = context.require_graph(name).identify(
+        query=query, strategies=("randomised", "back-door")
+    )
     for covariate in estimand.covariates:
         try:
             context.log.entity_of(covariate.column)
