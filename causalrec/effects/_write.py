@@ -10,10 +10,12 @@ import numpy as np
 
 from causalrec.effects import _words
 from causalrec.effects._result import EffectResult
+from causalrec.effects._sensitivity import robustness
+from causalrec.effects._sensitivity_words import robustness_words
 from causalrec.effects._tables import evidence_tables
 from causalrec.inference import Bounds
 from causalrec.nuisances import KnownPropensity, propensity_assumptions
-from causalrec.results import Row, provenance, rows_from_estimate
+from causalrec.results import Assumption, Row, provenance, rows_from_estimate
 from causalrec.scores import Score
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from causalrec.inference import Estimate
 
 ALL_ROWS = "all rows"
+UNMEASURED = "no unmeasured confounding"
 
 
 def write_effect(
@@ -49,6 +52,7 @@ def write_effect(
     if question.estimand == "ate" and population.n_set_aside:
         rows = (*rows, _all_rows(computation))
     outcome = str(population.log.columns.outcome)
+    columns = tuple(sorted({covariate.column for covariate in identified.covariates}))
     p = KnownPropensity(computation.nuisances.propensity, of="exposure")
     checked = propensity_assumptions(p, population.rows, question.floor)[1:]
     result = EffectResult(
@@ -58,7 +62,9 @@ def write_effect(
         answer=_words.answer(computation, rows, outcome),
         rows=rows,
         tables=evidence_tables(computation, spread),
-        assumptions=_words.assumptions(computation, identified, checked),
+        assumptions=_with_robustness(
+            _words.assumptions(computation, identified, checked), computation, columns
+        ),
         notes=(identified.words, *_words.notes(computation, spread)),
         graph_dot=identified.graph_dot,
         adjustment=identified.adjustment,
@@ -75,6 +81,7 @@ def write_effect(
         "propensity": known,
         "computation": computation,
         "support": population.support,
+        "columns": columns,
     }
     return result
 
@@ -82,6 +89,22 @@ def write_effect(
 def _with_difference(joint: Estimate, name: str) -> Estimate:
     matrix = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 1.0]])
     return joint.contrast(matrix, labels=[name, "naive", f"naive - {name}"])
+
+
+def _with_robustness(
+    listed: tuple[Assumption, ...], computation: Computation, columns: tuple[str, ...]
+) -> tuple[Assumption, ...]:
+    """Put the robustness value beside the claim that nothing is unmeasured."""
+    if not any(one.name == UNMEASURED for one in listed):
+        return listed
+    _, linear, half_width = robustness(computation, columns)
+    words = robustness_words(linear, half_width, computation.question.level)
+    return tuple(
+        one.model_copy(update={"evidence": f"{words} More by .sensitivity()."})
+        if one.name == UNMEASURED
+        else one
+        for one in listed
+    )
 
 
 def _all_rows(computation: Computation) -> Row:
