@@ -6,7 +6,16 @@ path in words.
 """
 
 from causalrec.graph._estimand import Covariate, Estimand
-from causalrec.graph._files import list_graphs, load_graph
-from causalrec.graph._model import CausalGraph, Node
+from causalrec.graph._files import checked_graph, list_graphs, load_graph
+from causalrec.graph._model import CausalGraph
+from causalrec.graph._node import Node
 
-__all__ = ["CausalGraph", "Covariate", "Estimand", "Node", "list_graphs", "load_graph"]
+__all__ = [
+    "CausalGraph",
+    "Covariate",
+    "Estimand",
+    "Node",
+    "checked_graph",
+    "list_graphs",
+    "load_graph",
+]

@@ -36,10 +36,10 @@ STRATEGIES = ("randomised", "back-door", "instrument", "front-door")
 def identify_effect(graph: CausalGraph, strategies: Sequence[str] = STRATEGIES) -> Estimand:
     """Identify the effect of the exposure on the outcome by one of the strategies, or refuse."""
     strategies = _checked(strategies)
-    exposure, outcome = _ends(graph)
-    _refuse_reverse(graph, exposure, outcome)
+    exposure, outcome = ends(graph)
+    refuse_reverse(graph, exposure, outcome)
     selection = frozenset(graph.with_role("selection"))
-    _refuse_selection_by_exposure(graph, exposure, selection)
+    refuse_selection_by_exposure(graph, exposure, selection)
     problem = _back_door(graph, exposure, outcome, selection)
     for strategy in strategies:
         if strategy == "instrument":
@@ -94,7 +94,8 @@ def _by_adjustment(graph: CausalGraph, problem: Separation) -> Estimand | None:
     )
 
 
-def _ends(graph: CausalGraph) -> tuple[str, str]:
+def ends(graph: CausalGraph) -> tuple[str, str]:
+    """Return exposure and outcome; refuse a graph that has not both."""
     exposure, outcome = graph.exposure, graph.outcome
     if exposure is None and graph.observed is not None:
         raise GraphError(
@@ -119,7 +120,8 @@ def _ends(graph: CausalGraph) -> tuple[str, str]:
     return exposure, outcome
 
 
-def _refuse_reverse(graph: CausalGraph, exposure: str, outcome: str) -> None:
+def refuse_reverse(graph: CausalGraph, exposure: str, outcome: str) -> None:
+    """Refuse a graph in which the outcome causes the exposure."""
     _, children = _paths.neighbours(graph.edges)
     path = _paths.directed_path(children, outcome, exposure)
     if path is not None:
@@ -132,9 +134,10 @@ def _refuse_reverse(graph: CausalGraph, exposure: str, outcome: str) -> None:
         )
 
 
-def _refuse_selection_by_exposure(
+def refuse_selection_by_exposure(
     graph: CausalGraph, exposure: str, selection: frozenset[str]
 ) -> None:
+    """Refuse rows that the exposure itself lets into the log."""
     _, children = _paths.neighbours(graph.edges)
     for node in sorted(selection):
         path = _paths.directed_path(children, exposure, node)

@@ -7,12 +7,16 @@ from typing import Literal
 
 from causalrec.graph._vocabulary import Entity
 
-Query = Literal["effect", "mean"]
+Query = Literal["effect", "mean", "path"]
+PathEffect = Literal["natural", "interventional", "controlled"]
 Strategy = Literal[
     "back-door adjustment",
+    "controlled direct effect",
     "front-door",
     "instrument",
+    "interventional effects",
     "missing at random given covariates",
+    "natural effects",
     "randomised",
 ]
 AssumptionStatus = Literal["by design", "tested", "untestable", "violated"]
@@ -61,6 +65,11 @@ class Estimand:
     """The part of `adjustment` that identification needs; the rest is there for precision."""
     selection: tuple[str, ...] = ()
     """Nodes that decide which rows stand in the log: the answer speaks of the selected ones."""
+    mediator_adjustment: tuple[str, ...] = ()
+    """For "path": what closes, with the exposure, the paths between mediators and outcome; it may
+    hold effects of the exposure, which `adjustment` never does."""
+    mediator_covariates: tuple[Covariate, ...] = ()
+    """The columns of `mediator_adjustment`."""
 
     def __str__(self) -> str:
         return self.words

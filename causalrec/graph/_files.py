@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from causalrec.errors import GraphError, near_miss
 from causalrec.graph._model import CausalGraph
@@ -26,6 +27,25 @@ def list_graphs() -> tuple[str, ...]:
     True
     """
     return tuple(sorted(path.stem for path in _folder().glob("*.dot")))
+
+
+def checked_graph(graph: Any) -> CausalGraph:
+    """Return what was passed as `graph=`, or say how a name or a path becomes a graph.
+
+    Raises
+    ------
+    GraphError
+        If it is no CausalGraph.
+    """
+    if isinstance(graph, CausalGraph):
+        return graph
+    if isinstance(graph, str) and "{" in graph:
+        way = "read its text with CausalGraph.from_dot(text)"
+    elif isinstance(graph, str | PathLike):
+        way = f"load it with load_graph({str(graph)!r})"
+    else:
+        way = "pass load_graph(name_or_path)"
+    raise GraphError(f"graph= takes a CausalGraph, not a {type(graph).__name__}: {way}.")
 
 
 def load_graph(name_or_path: str | PathLike[str]) -> CausalGraph:

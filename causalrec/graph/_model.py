@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from causalrec.errors import GraphError, near_miss
 from causalrec.graph import _paths
+from causalrec.graph._node import Node
 from causalrec.graph._parser import parse
 from causalrec.graph._vocabulary import (
-    ENTITIES,
-    ROLES,
     SINGLE_ROLES,
     Entity,
     Role,
@@ -27,75 +26,10 @@ from causalrec.graph._write import to_dagitty, to_dot
 if TYPE_CHECKING:
     import networkx as nx
 
-    from causalrec.graph._estimand import Estimand
+    from causalrec.graph._estimand import Estimand, PathEffect, Query
     from causalrec.graph._parser import ParsedGraph, ParsedNode
 
-
-@dataclass(frozen=True)
-class Node:
-    """A variable of the graph.
-
-    Parameters
-    ----------
-    name : str
-        What the arrows call it.
-    role : str
-        "exposure", "outcome", "observed" (the indicator that the outcome is recorded), "latent",
-        "instrument", "mediator", "selection", or "covariate".
-    column : str, optional
-        The column of the log that holds it; its name unless said otherwise, None if it is latent.
-    entity : {"user", "item", "event"}, optional
-        Whose property it is; exposure, outcome and observed are facts of the event.
-    label : str
-        What it means, in words.
-    latent : bool
-        Whether nobody measures it. An instrument or a mediator may be latent, too.
-    """
-
-    name: str
-    role: Role = "covariate"
-    column: str | None = None
-    entity: Entity | None = None
-    label: str = ""
-    latent: bool = False
-
-    def __post_init__(self) -> None:
-        self._check()
-        fill = object.__setattr__  # the defaults that depend on other fields
-        fill(self, "label", plain_text(self.label))
-        fill(self, "latent", self.latent or self.role == "latent")
-        if not self.latent and self.column is None:
-            fill(self, "column", self.name)
-        if self.role in SINGLE_ROLES and self.entity is None:
-            fill(self, "entity", "event")
-
-    def _check(self) -> None:
-        if problem := name_problem(self.name):
-            raise GraphError(f"A node's name {problem}.")
-        if self.role not in ROLES:
-            raise GraphError(
-                f"Node {self.name!r} has the role {self.role!r}, which does not exist."
-                f"{near_miss(self.role, ROLES)} Roles: {listed(ROLES)}."
-            )
-        if self.entity is not None and self.entity not in ENTITIES:
-            raise GraphError(
-                f"Node {self.name!r} has the entity {self.entity!r}, which does not exist."
-                f"{near_miss(self.entity, ENTITIES)} Entities: {listed(ENTITIES)}."
-            )
-        if self.column is not None and (problem := name_problem(self.column)):
-            raise GraphError(f"The column of node {self.name!r} {problem}.")
-        if problem := name_problem(plain_text(self.label), empty=True):
-            raise GraphError(f"The label of node {self.name!r} {problem}.")
-        if self.latent and self.role in SINGLE_ROLES:
-            raise GraphError(
-                f"Node {self.name!r} is the {self.role} and latent. The {self.role} must be"
-                " recorded: name its column, or give the role to a node that is."
-            )
-        if (self.latent or self.role == "latent") and self.column is not None:
-            raise GraphError(
-                f"Node {self.name!r} is latent, yet names the column {self.column!r}."
-                " Drop one of the two."
-            )
+QUERIES = ("effect", "mean", "path")
 
 
 @dataclass(frozen=True)
@@ -253,18 +187,20 @@ class CausalGraph:
 
     def identify(
         self,
-        query: Literal["effect", "mean"] = "effect",
+        query: Query = "effect",
         strategies: tuple[str, ...] = ("randomised", "back-door", "instrument", "front-door"),
+        effect: PathEffect = "natural",
     ) -> Estimand:
         """Say which columns answer a question, or refuse and name the open path.
 
         Parameters
         ----------
-        query : {"effect", "mean"}
+        query : {"effect", "mean", "path"}
             "effect": the effect of the exposure on the outcome, by the first of `strategies` that
             succeeds.
             "mean": the mean outcome over all cells, recorded or not; it asks that given measured
             covariates the outcome is independent of its being recorded.
+            "path": the effects through the nodes of role=mediator and beside them.
         strategies : tuple of str
             Ways to an effect, tried in this order. "randomised": nothing joins what decides the
             exposure to the outcome. "back-door": adjustment (DoWhy's generalised criterion: van
@@ -274,6 +210,9 @@ class CausalGraph:
             "front-door": a measured mediator that carries all of the effect (Pearl 2009,
             definition 3.3.3, with covariates). `Estimand.strategy` says which it was:
             "randomised", "back-door adjustment", "instrument" or "front-door".
+        effect : {"natural", "interventional", "controlled"}
+            Which path effects. Natural ones are refused where an effect of the exposure decides
+            both mediator and outcome; the others may survive it.
 
         Returns
         -------
@@ -310,9 +249,13 @@ class CausalGraph:
             from causalrec.graph._mean import identify_mean
 
             return identify_mean(self)
+        if query == "path":
+            from causalrec.graph._mediation import identify_path
+
+            return identify_path(self, effect)
         raise GraphError(
-            f"A graph cannot be asked for {query!r}.{near_miss(str(query), ('effect', 'mean'))}"
-            " Ask query='effect' or query='mean'."
+            f"A graph cannot be asked for {query!r}.{near_miss(str(query), QUERIES)}"
+            " Ask query='effect', query='mean' or query='path'."
         )
 
     def to_dot(self) -> str:

@@ -109,6 +109,8 @@ class _Parser:
             )
         if word not in ("digraph", "dag"):
             hint = near_miss(word, ("digraph", "dag")) if word else ""
+            if word.endswith((".dot", ".gv", ".txt", ".dag")):
+                hint = " This is the name of a file: read it with load_graph."
             self._fail(kind, f"A graph begins with 'digraph' or 'dag', not {kind.shown()}.{hint}")
         if self._next.is_name:
             name = self._take()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from causalrec.graph._vocabulary import SINGLE_ROLES
 
 if TYPE_CHECKING:
-    from causalrec.graph._model import CausalGraph, Node
+    from causalrec.graph._model import CausalGraph
+    from causalrec.graph._node import Node
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYWORDS = {"graph", "node", "edge", "subgraph", "digraph", "strict", "dag", "mag", "pdag", "pag"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from causalrec.errors import GraphError, IdentificationError
-from causalrec.graph import CausalGraph, list_graphs, load_graph
+from causalrec.graph import CausalGraph, checked_graph, list_graphs, load_graph
 
 SHIPPED = {
     "coat_selection": "mean",
@@ -193,3 +193,22 @@ def test_the_hash_seed_changes_nothing() -> None:
 
 def test_reading_a_graph_imports_nothing_heavy() -> None:
     _run(_LIGHT, "0")
+
+
+@pytest.mark.parametrize(
+    ("given", "way"),
+    [
+        ("exposure_click", r"load it with load_graph\('exposure_click'\)"),
+        (Path("mine.dot"), r"load it with load_graph\('mine.dot'\)"),
+        ("digraph { a -> b }", "CausalGraph.from_dot"),
+        (7, "not a int: pass load_graph"),
+    ],
+)
+def test_what_is_no_graph_is_refused_with_the_way_to_one(given: object, way: str) -> None:
+    with pytest.raises(GraphError, match=way):
+        checked_graph(given)
+
+
+def test_the_name_of_a_file_is_no_text() -> None:
+    with pytest.raises(GraphError, match="name of a file: read it with load_graph"):
+        CausalGraph.from_dot("mine.dot")

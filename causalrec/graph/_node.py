@@ -1,0 +1,84 @@
+"""A variable of the graph: what it is called, what part it plays, and which column holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from causalrec.errors import GraphError, near_miss
+from causalrec.graph._vocabulary import (
+    ENTITIES,
+    ROLES,
+    SINGLE_ROLES,
+    Entity,
+    Role,
+    listed,
+    name_problem,
+    plain_text,
+)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A variable of the graph.
+
+    Parameters
+    ----------
+    name : str
+        What the arrows call it.
+    role : str
+        "exposure", "outcome", "observed" (the indicator that the outcome is recorded), "latent",
+        "instrument", "mediator", "selection", or "covariate".
+    column : str, optional
+        The column of the log that holds it; its name unless said otherwise, None if it is latent.
+    entity : {"user", "item", "event"}, optional
+        Whose property it is; exposure, outcome and observed are facts of the event.
+    label : str
+        What it means, in words.
+    latent : bool
+        Whether nobody measures it. An instrument or a mediator may be latent, too.
+    """
+
+    name: str
+    role: Role = "covariate"
+    column: str | None = None
+    entity: Entity | None = None
+    label: str = ""
+    latent: bool = False
+
+    def __post_init__(self) -> None:
+        self._check()
+        fill = object.__setattr__  # the defaults that depend on other fields
+        fill(self, "label", plain_text(self.label))
+        fill(self, "latent", self.latent or self.role == "latent")
+        if not self.latent and self.column is None:
+            fill(self, "column", self.name)
+        if self.role in SINGLE_ROLES and self.entity is None:
+            fill(self, "entity", "event")
+
+    def _check(self) -> None:
+        if problem := name_problem(self.name):
+            raise GraphError(f"A node's name {problem}.")
+        if self.role not in ROLES:
+            raise GraphError(
+                f"Node {self.name!r} has the role {self.role!r}, which does not exist."
+                f"{near_miss(self.role, ROLES)} Roles: {listed(ROLES)}."
+            )
+        if self.entity is not None and self.entity not in ENTITIES:
+            raise GraphError(
+                f"Node {self.name!r} has the entity {self.entity!r}, which does not exist."
+                f"{near_miss(self.entity, ENTITIES)} Entities: {listed(ENTITIES)}."
+            )
+        if self.column is not None and (problem := name_problem(self.column)):
+            raise GraphError(f"The column of node {self.name!r} {problem}.")
+        if problem := name_problem(plain_text(self.label), empty=True):
+            raise GraphError(f"The label of node {self.name!r} {problem}.")
+        if self.latent and self.role in SINGLE_ROLES:
+            raise GraphError(
+                f"Node {self.name!r} is the {self.role} and latent. The {self.role} must be"
+                " recorded: name its column, or give the role to a node that is."
+            )
+        if (self.latent or self.role == "latent") and self.column is not None:
+            raise GraphError(
+                f"Node {self.name!r} is latent, yet names the column {self.column!r}."
+                " Drop one of the two."
+            )
