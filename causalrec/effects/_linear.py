@@ -54,7 +54,7 @@ def functional_score(
         n_inside times the influence of each row on the value; sums to zero inside.
     weight : float64 (n, q)
         n_inside times the derivative of the value by the score of each row.
-    inside : bool (n,)
+    inside : bool (n,) or (n, q)
         Rows that the statistics are taken over; the others count as zero.
 
     Returns
@@ -62,7 +62,7 @@ def functional_score(
     Score
         Of q columns; the error of nuisances that were fitted outside `inside` is in it.
     """
-    keep = inside[:, None].astype(np.float64)
+    keep = inside.reshape(len(inside), -1).astype(np.float64)
     numerator = (influence + value) * keep
     denominator = np.broadcast_to(keep, numerator.shape)
     weight = weight * keep

@@ -72,6 +72,30 @@ def modifier_design(rows: InteractionLog, columns: Sequence[str]) -> ModifierDes
     return ModifierDesign(matrix, tuple(labels), (first, *codings))
 
 
+def raw_design(rows: InteractionLog, columns: Sequence[str]) -> tuple[Floats, tuple[str, ...]]:
+    """Return the modifiers as a tree takes them: numbers as they are, one column a level.
+
+    The names are the columns', or "column = level". Refusals as in `modifier_design`.
+    """
+    modifier_design(rows, columns)
+    parts, names = [], []
+    for column in columns:
+        values: pd.Series = rows.column(column)
+        if _is_number(values):
+            parts.append(values.to_numpy(dtype=np.float64))
+            names.append(column)
+            continue
+        text = values.astype("string").to_numpy(dtype=object)
+        for level in sorted(set(text.tolist())):
+            parts.append((text == level).astype(np.float64))
+            names.append(f"{column} = {level}")
+    return np.column_stack(parts), tuple(names)
+
+
+def _is_number(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
 def _code(rows: InteractionLog, column: str) -> ModifierDesign:
     if column in {rows.columns.exposure, rows.columns.outcome}:
         raise DataError(
@@ -87,7 +111,7 @@ def _code(rows: InteractionLog, column: str) -> ModifierDesign:
             f"Modifier {column!r} is missing in {missing.size:,} of {len(values):,} supported rows"
             f" (first {missing[:5].tolist()}): fill it, or leave these rows out of the log."
         )
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+    if _is_number(values):
         return _number(column, values.to_numpy(dtype=np.float64))
     return _levels(column, values.astype("string"))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from causalrec.results import DEFAULT_MIN_CELL, Result
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from causalrec.inference import Estimate
+    from causalrec.interactions import InteractionLog
     from causalrec.nuisances import KnownPropensity
 
 
@@ -111,6 +114,24 @@ class EffectResult(Result):
         from causalrec.effects._modifiers import effect_modifiers
 
         return effect_modifiers(self, columns)
+
+    def validate_cate(self, cate: ArrayLike | Callable[[InteractionLog], ArrayLike]) -> Result:
+        """Return how right predicted effects are on held-out users: see `validate_effects`."""
+        from causalrec.effects._validation import validate_effects
+
+        return validate_effects(self, cate)
+
+    def forest(self, columns: Sequence[str], **options: Any) -> Result:
+        """Predict effects by a forest and judge them: see `effect_forest` for the options."""
+        from causalrec.effects._forest import effect_forest
+
+        return effect_forest(self, columns, **options)
+
+    def policy_tree(self, columns: Sequence[str], *, cost: float = 0.0, **options: Any) -> Result:
+        """Learn whom to expose, and what it gains: see `effect_policy` for the options."""
+        from causalrec.effects._policy_tree import effect_policy
+
+        return effect_policy(self, columns, cost=cost, **options)
 
     def sensitivity(
         self,
