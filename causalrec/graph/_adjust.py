@@ -125,6 +125,16 @@ class Separation:
         return path, given
 
 
+def measured_after(graph: CausalGraph, nodes: Iterable[str]) -> frozenset[str]:
+    """Return the nodes whose declared time is after that of one of `nodes`."""
+    times = [time for name in nodes if (time := graph.nodes[name].time) is not None]
+    return frozenset(
+        node.name
+        for node in graph.node_table
+        if times and node.time is not None and node.time > min(times)
+    )
+
+
 def closable(path: tuple[str, ...], edges: Collection[tuple[str, str]]) -> list[str]:
     """Return the inner nodes that would close the path if they were adjusted for."""
     met = _paths.colliders(path, edges)

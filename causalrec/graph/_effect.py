@@ -19,11 +19,13 @@ from causalrec.graph._adjust import (
     chosen_in_words,
     closable,
     covariates,
+    measured_after,
     named,
     selection_assumption,
 )
 from causalrec.graph._estimand import AssumptionStatus, Estimand, Strategy
 from causalrec.graph._other_ways import by_front_door, by_instrument
+from causalrec.graph._selection import beyond_selection, selection_words
 from causalrec.graph._vocabulary import listed
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ def _by_adjustment(graph: CausalGraph, problem: Separation) -> Estimand | None:
         graph_dot=graph.to_dot(),
         minimal=needed,
         selection=tuple(sorted(selection)),
+        beyond_selection=beyond_selection(graph, exposure, outcome, adjustment),
     )
 
 
@@ -173,6 +176,7 @@ def _back_door(
     _, children = _paths.neighbours(graph.edges)
     later = _paths.reachable(children, [exposure, outcome])
     kept_out = later | selection | set(graph.with_role("instrument"))
+    kept_out |= measured_after(graph, [exposure])
     return Separation(
         edges=tuple(e for e in graph.edges if e[0] != exposure or e[1] not in causal),
         nodes=tuple(graph.nodes),
@@ -231,7 +235,14 @@ def _refuse(graph: CausalGraph, problem: Separation, tried: tuple[str, ...]) -> 
     )
     latent = next((node for node in blockers if graph.nodes[node].latent), None)
     instruments = graph.with_role("instrument")
-    if latent is not None:
+    late = next((node for node in blockers if node in measured_after(graph, [exposure])), None)
+    if late is not None:
+        text += (
+            f" {late} is measured after {exposure} (time={graph.nodes[late].time} against"
+            f" time={graph.nodes[exposure].time}) and is no covariate of it: take its value from"
+            " before the exposure."
+        )
+    elif latent is not None:
         text += (
             f" Measure {named(graph, latent)}, which the graph calls latent, and name its column;"
             " or randomise the exposure in a slice of the log."
@@ -364,6 +375,8 @@ def _words(
         words += " closed by itself."
     chosen = chosen_in_words(needed, adjustment)
     words += f" {chosen}" if chosen else ""
+    of_whom = selection_words(graph, exposure, outcome, adjustment)
+    words += f" {of_whom}" if of_whom else ""
     if not _causal_nodes(graph, exposure, outcome):
         words += (
             " The graph has no directed path from exposure to outcome, so it says that the effect"

@@ -65,6 +65,9 @@ class Estimand:
     """The part of `adjustment` that identification needs; the rest is there for precision."""
     selection: tuple[str, ...] = ()
     """Nodes that decide which rows stand in the log: the answer speaks of the selected ones."""
+    beyond_selection: bool = False
+    """Whether rows outside the log have the same effect given `adjustment`: averaged over the
+    covariates of everybody, it is the effect for everybody."""
     mediator_adjustment: tuple[str, ...] = ()
     """For "path": what closes, with the exposure, the paths between mediators and outcome; it may
     hold effects of the exposure, which `adjustment` never does."""

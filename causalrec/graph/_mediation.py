@@ -19,6 +19,7 @@ from causalrec.graph._adjust import (
     chosen_in_words,
     closable,
     covariates,
+    measured_after,
     named,
     selection_assumption,
 )
@@ -94,6 +95,8 @@ def _question(graph: CausalGraph) -> _Question:
     after = _paths.reachable(children, [exposure, outcome])
     after_mediators = _paths.reachable(children, [*mediators, outcome])
     measured = frozenset(graph.measured) - kept_out
+    after |= measured_after(graph, [exposure])
+    after_mediators |= measured_after(graph, mediators)
     return _Question(
         graph, exposure, outcome, mediators, selection, measured - after, measured - after_mediators
     )

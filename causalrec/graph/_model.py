@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from causalrec.graph._estimand import Estimand, PathEffect, Query
-    from causalrec.graph._parser import ParsedGraph, ParsedNode
+    from causalrec.graph._parsed import ParsedGraph, ParsedNode
 
 QUERIES = ("effect", "mean", "path")
 
@@ -287,6 +287,15 @@ class CausalGraph:
                     " A question has one of each."
                 )
 
+    def _check_time(self, cause: str, effect: str) -> None:
+        before, after = self.nodes[cause].time, self.nodes[effect].time
+        if before is not None and after is not None and before > after:
+            raise GraphError(
+                f"{cause} is measured after {effect} (time={before} against time={after}), so it"
+                f" cannot cause it. Take the value of {cause} from before {effect}, or correct the"
+                " time."
+            )
+
     def _check_edges(self) -> None:
         known = {node.name for node in self.node_table}
         causes: dict[str, list[str]] = {name: [] for name in sorted(known)}
@@ -298,6 +307,7 @@ class CausalGraph:
                         f"{near_miss(name, known)}"
                     )
             causes[effect].append(cause)
+            self._check_time(cause, effect)
         try:
             TopologicalSorter(causes).prepare()
         except CycleError as error:
@@ -340,4 +350,5 @@ def _node(name: str, parsed: ParsedNode) -> Node:
         entity=entity,
         label=parsed.get("label") or "",
         latent=latent,
+        time=None if (time := parsed.get("time")) is None else int(time),
     )

@@ -36,6 +36,9 @@ class Node:
         What it means, in words.
     latent : bool
         Whether nobody measures it. An instrument or a mediator may be latent, too.
+    time : int, optional
+        When it is measured, in any order-keeping count; what is measured after the exposure is no
+        covariate of it.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Node:
     entity: Entity | None = None
     label: str = ""
     latent: bool = False
+    time: int | None = None
 
     def __post_init__(self) -> None:
         self._check()

@@ -25,6 +25,7 @@ from causalrec.graph._adjust import (
     Separation,
     chosen_in_words,
     covariates,
+    measured_after,
     selection_assumption,
 )
 from causalrec.graph._estimand import AssumptionStatus, Estimand, Strategy
@@ -184,7 +185,10 @@ def _as_good_as_random(
         nodes=(*graph.nodes, both),
         source=node,
         target=both,
-        candidates=frozenset(graph.measured) - later - selection,
+        candidates=frozenset(graph.measured)
+        - later
+        - selection
+        - measured_after(graph, [node, exposure]),
         included=selection,
     )
 

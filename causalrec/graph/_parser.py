@@ -9,11 +9,12 @@ graphs with undecided arrows) is refused at its place; attributes that only draw
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from causalrec.errors import near_miss
+from causalrec.graph._parsed import ParsedGraph, ParsedNode
 from causalrec.graph._tokens import Token, refusal_of_edge, syntax_error, tokenize
 from causalrec.graph._vocabulary import (
     ENTITIES,
@@ -26,35 +27,12 @@ from causalrec.graph._vocabulary import (
 
 _KEYWORDS = ("graph", "node", "edge", "subgraph", "digraph", "strict")
 _REFUSED_TYPES = ("mag", "pdag", "pag")
-_MEANT = ("role", "column", "entity", "latent", "label")
+_MEANT = ("role", "column", "entity", "latent", "label", "time")
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
 _BARE_WORDS: dict[str, str] = {role: role for role in ROLES}
 _BARE_WORDS |= {"selected": "selection", "unobserved": "latent"}
 _MAX_DEPTH = 50  # of nested braces; nobody reviews a deeper graph
-
-
-@dataclass
-class ParsedNode:
-    """What the text says of one node; every value keeps the token that said it."""
-
-    first: Token
-    values: dict[str, tuple[str, Token]] = field(default_factory=dict)
-
-    def get(self, key: str) -> str | None:
-        """Return a declared value, or None."""
-        return self.values[key][0] if key in self.values else None
-
-
-@dataclass
-class ParsedGraph:
-    """What the text says: names in order of first appearance, edges as written."""
-
-    name: str = ""
-    label: str = ""
-    nodes: dict[str, ParsedNode] = field(default_factory=dict)
-    edges: list[tuple[str, str]] = field(default_factory=list)
-    bidirected: list[tuple[str, str]] = field(default_factory=list)
-
 
 Attribute = tuple[Token, Token | None]
 
@@ -280,20 +258,15 @@ class _Parser:
         if value is None:
             self._bare_word(name, key)
         elif key.text == "role":
-            if value.text not in ROLES:
-                hint = near_miss(value.text, ROLES)
-                self._fail(
-                    value, f"No role is called {value.text!r}.{hint} Roles: {listed(ROLES)}."
-                )
+            self._check_known(value, "role", "Roles", ROLES)
             self._set_role(name, value.text, value)
         elif key.text == "entity":
-            if value.text not in ENTITIES:
-                hint = near_miss(value.text, ENTITIES)
-                self._fail(
-                    value,
-                    f"No entity is called {value.text!r}.{hint} Entities: {listed(ENTITIES)}.",
-                )
+            self._check_known(value, "entity", "Entities", ENTITIES)
             self._set(name, "entity", value.text, value)
+        elif key.text == "time":
+            if not _WHOLE.fullmatch(value.text):
+                self._fail(value, f"A time is a whole number, not {value.text!r}.")
+            self._set(name, "time", str(int(value.text)), value)
         elif key.text == "column":
             self._check_text(value, "A column's name")
             self._set(name, "column", value.text, value)
@@ -308,6 +281,13 @@ class _Parser:
                 self._set_role(name, _BARE_WORDS[key.text], key)
         else:
             self._refuse_misspelt(key)
+
+    def _check_known(self, value: Token, what: str, all_of_them: str, known: Sequence[str]) -> None:
+        if value.text not in known:
+            hint = near_miss(value.text, known)
+            self._fail(
+                value, f"No {what} is called {value.text!r}.{hint} {all_of_them}: {listed(known)}."
+            )
 
     def _bare_word(self, name: str, key: Token) -> None:
         word = key.text

@@ -65,6 +65,8 @@ def _common(node: Node) -> list[str]:
         written.append(f"column={quote(node.column)}")
     if node.entity is not None and not (node.role in SINGLE_ROLES and node.entity == "event"):
         written.append(f"entity={node.entity}")
+    if node.time is not None:
+        written.append(f"time={node.time}")
     if node.label:
         written.append(f"label={_string(node.label)}")
     return written
