@@ -179,6 +179,69 @@ class EffectResult(Result):
         computation, columns = self.internal("computation"), self.internal("columns")
         return sensitivity_of(computation, self, columns, benchmark, lam)
 
+    def refute(
+        self,
+        log: InteractionLog,
+        *,
+        n_draws: int = 100,
+        negative_control_outcome: str | None = None,
+        negative_control_exposure: str | None = None,
+        second_opinion: bool = False,
+        random_state: int | None = 0,
+    ) -> Result:
+        """Try to refute the effect; what each attempt can and cannot show is said beside it.
+
+        Parameters
+        ----------
+        log : InteractionLog
+            The log the effect was estimated on; columns may have been added.
+        n_draws : int
+            Draws of each refuter; all are kept in a table.
+        negative_control_outcome : str, optional
+            A column that exposure cannot cause but unmeasured confounders may.
+        negative_control_exposure : str, optional
+            A column of 0 and 1 that cannot cause the outcome; the true exposure is adjusted for.
+        second_opinion : bool
+            Ask DoWhy's refuters too, on at most 20,000 rows sampled by user (some seconds).
+        random_state : int or None
+
+        Returns
+        -------
+        Result
+            Rows: the quick estimate that the draws use; exposure permuted within users, a random
+            common cause, subsets of users (mean, spread and range of the draws); negative controls
+            with their clustered interval.
+
+        Raises
+        ------
+        DataError
+            If the log has other rows, or a negative control is missing or not numeric.
+        StudyError
+            If `n_draws` is below 1.
+        ResultError
+            If the result was reloaded from a file.
+
+        Examples
+        --------
+        >>> import causalrec as cr
+        >>> world = cr.simulate("shop", n_users=300, n_items=60, random_state=1)
+        >>> effect = cr.estimate_effect(world.log, world.graph, n_repeats=1)
+        >>> found = effect.refute(world.log, n_draws=20)
+        >>> abs(found["placebo exposure"].value) < 0.01 < found["quick estimate"].value
+        True
+        """
+        from causalrec.effects._refute import Controls, refute_effect
+
+        computation, columns = self.internal("computation"), self.internal("columns")
+        asked = Controls(
+            n_draws,
+            negative_control_outcome,
+            negative_control_exposure,
+            second_opinion,
+            random_state,
+        )
+        return refute_effect(computation, self, columns, log, asked)
+
     @classmethod
     def from_json(cls, text: str) -> EffectResult:
         """Read an effect written by `to_json`: its rows are there, the numbers beside it are not.
