@@ -18,6 +18,7 @@ Strategy = Literal[
     "missing at random given covariates",
     "natural effects",
     "randomised",
+    "shadow variable",
 ]
 AssumptionStatus = Literal["by design", "tested", "untestable", "violated"]
 
@@ -68,6 +69,8 @@ class Estimand:
     beyond_selection: bool = False
     """Whether rows outside the log have the same effect given `adjustment`: averaged over the
     covariates of everybody, it is the effect for everybody."""
+    shadows: tuple[str, ...] = ()
+    """For "shadow variable": the declared shadow that stands in for what selection hides."""
     mediator_adjustment: tuple[str, ...] = ()
     """For "path": what closes, with the exposure, the paths between mediators and outcome; it may
     hold effects of the exposure, which `adjustment` never does."""

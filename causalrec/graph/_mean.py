@@ -8,6 +8,7 @@ given covariates repairs the mean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from causalrec.errors import GraphError, IdentificationError
@@ -21,6 +22,7 @@ from causalrec.graph._adjust import (
     selection_assumption,
 )
 from causalrec.graph._estimand import AssumptionStatus, Estimand, Strategy
+from causalrec.graph._shadow import by_shadow, shadow_words
 from causalrec.graph._vocabulary import listed
 
 if TYPE_CHECKING:
@@ -33,9 +35,11 @@ _WAYS_OUT = (
 )
 
 
-def identify_mean(graph: CausalGraph) -> Estimand:
+def identify_mean(graph: CausalGraph, strategies: Sequence[str] = ()) -> Estimand:
     """Identify the mean outcome over recorded and unrecorded cells, or refuse."""
     observed, outcome = _ends(graph)
+    if "shadow" in strategies and (found := by_shadow(graph, observed, outcome)) is not None:
+        return found
     _refuse_causation_between(graph, observed, outcome)
     selection = frozenset(graph.with_role("selection"))
     problem = _problem(graph, observed, outcome, selection)
@@ -97,7 +101,8 @@ def _refuse_causation_between(graph: CausalGraph, observed: str, outcome: str) -
         shown = _paths.arrows(path, graph.edges)
         raise IdentificationError(
             f"The mean of {outcome} is not identified: the outcome itself decides whether it is"
-            f" recorded ({shown}), and no weighting by covariates repairs that.{_WAYS_OUT}",
+            f" recorded ({shown}), and no weighting by covariates repairs that.{_WAYS_OUT}"
+            f"{shadow_words(graph, observed, outcome)}",
             open_path=shown,
         )
     path = _paths.directed_path(children, observed, outcome)

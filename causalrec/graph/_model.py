@@ -209,7 +209,9 @@ class CausalGraph:
             outcome through it alone; it identifies the effect among those whom it moves.
             "front-door": a measured mediator that carries all of the effect (Pearl 2009,
             definition 3.3.3, with covariates). `Estimand.strategy` says which it was:
-            "randomised", "back-door adjustment", "instrument" or "front-door".
+            "randomised", "back-door adjustment", "instrument" or "front-door". A mean that the
+            outcome's own selection hides is identified through a node of role=shadow only if
+            "shadow" is among the strategies: estimators here do not use one.
         effect : {"natural", "interventional", "controlled"}
             Which path effects. Natural ones are refused where an effect of the exposure decides
             both mediator and outcome; the others may survive it.
@@ -248,7 +250,7 @@ class CausalGraph:
         if query == "mean":
             from causalrec.graph._mean import identify_mean
 
-            return identify_mean(self)
+            return identify_mean(self, strategies)
         if query == "path":
             from causalrec.graph._mediation import identify_path
 

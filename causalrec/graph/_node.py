@@ -27,7 +27,8 @@ class Node:
         What the arrows call it.
     role : str
         "exposure", "outcome", "observed" (the indicator that the outcome is recorded), "latent",
-        "instrument", "mediator", "selection", or "covariate".
+        "instrument", "mediator", "selection", "shadow" (it goes with the outcome, and given the
+        outcome not with its being recorded), or "covariate".
     column : str, optional
         The column of the log that holds it; its name unless said otherwise, None if it is latent.
     entity : {"user", "item", "event"}, optional

@@ -15,6 +15,7 @@ Role = Literal[
     "instrument",
     "mediator",
     "selection",
+    "shadow",
 ]
 Entity = Literal["user", "item", "event"]
 
@@ -27,6 +28,7 @@ ROLES: tuple[Role, ...] = (
     "instrument",
     "mediator",
     "selection",
+    "shadow",
 )
 ENTITIES: tuple[Entity, ...] = ("user", "item", "event")
 SINGLE_ROLES: tuple[Role, ...] = ("exposure", "outcome", "observed")

@@ -15,16 +15,34 @@ from causalrec.errors import GraphError, IdentificationError
 from causalrec.graph import CausalGraph, checked_graph, list_graphs, load_graph
 
 SHIPPED = {
+    "attention_front_door": "effect",
     "coat_selection": "mean",
+    "encouragement": "effect",
     "exposure_click": "effect",
     "exposure_click_latent": "effect",
     "feed_position": "effect",
+    "feedback_loop": "effect",
+    "popularity_conformity": "effect",
+    "position_trust": "effect",
+    "provider_merit": "path",
     "rating_selection": "mean",
     "rating_selection_on_rating": "mean",
+    "rating_selection_shadow": "mean",
+    "text_proxy": "effect",
+    "user_group_mix": "path",
     "watch_time": "effect",
 }
 
 COLUMNS = {
+    "attention_front_door": "activity attention click exposed price",
+    "encouragement": "activity arm exposed price purchase",
+    "feedback_loop": "activity click_1 click_2 exposure_1 exposure_2 quality",
+    "popularity_conformity": "activity click exposed popularity quality",
+    "position_trust": "click freshness interest position",
+    "provider_merit": "activity exposed item_age market merit provider_group",
+    "rating_selection_shadow": "critics engagement mainstream observed rating",
+    "text_proxy": "activity click exposed text",
+    "user_group_mix": "click country device exposure_mix user_group",
     "exposure_click": "activity age category exposed gender price purchase quality",
     "exposure_click_latent": "activity age category exposed gender price purchase quality",
     "rating_selection": "age_group country engagement genre mainstream observed rating",
@@ -70,6 +88,34 @@ def test_what_shipped_graphs_identify(name: str, needed: str, precision: str) ->
     found = load_graph(name).identify(query=SHIPPED[name])  # type: ignore[arg-type]
     assert found.minimal == tuple(needed.split())
     assert found.adjustment == tuple(sorted([*needed.split(), *precision.split()]))
+
+
+# name -> (query, strategy, the part of the adjustment that is needed)
+WAYS = {
+    "attention_front_door": ("effect", "front-door", "activity"),
+    "encouragement": ("effect", "instrument", ""),
+    "feedback_loop": ("effect", "back-door adjustment", "activity click_1 exposure_1 quality"),
+    "popularity_conformity": ("effect", "back-door adjustment", "activity popularity quality"),
+    "position_trust": ("effect", "back-door adjustment", "freshness interest"),
+    "provider_merit": ("path", "natural effects", "item_age market"),
+    "text_proxy": ("effect", "back-door adjustment", "activity text"),
+    "user_group_mix": ("path", "natural effects", "country device"),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_by_what_way_shipped_graphs_identify(name: str) -> None:
+    query, strategy, needed = WAYS[name]
+    found = load_graph(name).identify(query)  # type: ignore[arg-type]
+    assert found.strategy == strategy
+    assert set(needed.split()) <= set(found.minimal)
+    assert set(found.minimal) <= {*needed.split(), "activity"}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_graph_says_where_it_comes_from(name: str) -> None:
+    source = (Path(__file__).parents[2] / "graphs" / f"{name}.dot").read_text(encoding="utf-8")
+    assert source.startswith("//")
 
 
 def test_the_arm_is_an_instrument_and_no_covariate() -> None:
