@@ -172,7 +172,8 @@ def add_band(
 ) -> None:
     """Add contrasts under one simultaneous band, and test them together."""
     attribute = measure.attribute
-    smallest = min(attribute.counts[one] for one in attribute.shown)
+    counts = {measure.value_label(one): attribute.counts[one] for one in attribute.shown}
+    smaller = {gap: min(counts[one] for one in parents[gap]) for gap in contrasts.labels}
     is_ratio = contrasts.scale == "log"
     rows = rows_from_estimate(
         contrasts,
@@ -182,7 +183,7 @@ def add_band(
         unit=attribute.unit,
         level=level,
         null=1.0 if is_ratio else 0.0,
-        n=dict.fromkeys(contrasts.labels, smallest),
+        n=smaller,
         derived_from=parents,
     )
     band = contrasts.simultaneous_interval(level)

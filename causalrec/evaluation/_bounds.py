@@ -11,6 +11,7 @@ import numpy as np
 from causalrec.errors import StudyError
 from causalrec.evaluation import _assumptions
 from causalrec.evaluation._cells import CellSource
+from causalrec.evaluation._disclosure import hide_small_groups
 from causalrec.evaluation._engine import Sums, key
 from causalrec.evaluation._groups import Group, groups_by
 from causalrec.evaluation._plan import Plan
@@ -23,7 +24,15 @@ from causalrec.evaluation._setup import (
 )
 from causalrec.evaluation._terms import OutcomeTerm
 from causalrec.inference import Bounds, Estimate, marginal_sensitivity_bounds, range_bounds
-from causalrec.results import Assumption, Result, Row, Table, format_cell, provenance
+from causalrec.results import (
+    DEFAULT_MIN_CELL,
+    Assumption,
+    Result,
+    Row,
+    Table,
+    format_cell,
+    provenance,
+)
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
@@ -41,6 +50,7 @@ def bounds(
     by: str | Sequence[str] | None = None,
     sampled: Sequence[str] = ("user", "item"),
     floor: float = 1e-3,
+    min_cell: int = DEFAULT_MIN_CELL,
     level: float = 0.95,
 ) -> Result:
     """Bound the mean outcome over cells without assuming that selection is explained.
@@ -64,6 +74,8 @@ def bounds(
         ("user", "item"), ("user",) or ("item",).
     floor : float
         Cells with a smaller propensity lack support ("msm").
+    min_cell : int
+        Groups of fewer users are suppressed, and with them what would give them away.
     level : float
         Level of the intervals, which cover the mean itself (Imbens & Manski 2004).
 
@@ -98,7 +110,13 @@ def bounds(
     else:
         raise StudyError(f"kind={kind!r} is not known: 'range' or 'msm'.")
     population = "all eligible cells" if kind == "range" else "supported cells"
-    rows = rows_of_bounds(found, groups, population, kind, level, counts)
+    rows, tables = hide_small_groups(
+        rows_of_bounds(found, groups, population, kind, level, counts),
+        (bounds_table(found, level),),
+        groups,
+        selected,
+        min_cell,
+    )
     config = {"kind": kind, "lam": lam if kind == "msm" else None, "floor": floor}
     return Result(
         kind="bounds",
@@ -106,7 +124,7 @@ def bounds(
         question="Between which values does the mean lie, whatever selection did?",
         answer=_answer(found, rows, kind, lam),
         rows=rows,
-        tables=(bounds_table(found, level),),
+        tables=tables,
         assumptions=(*assumptions, _assumptions.speaks_of(chosen)),
         notes=notes,
         provenance=provenance(selected, None, config),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from causalrec.errors import IdentificationError, StudyError
 from causalrec.evaluation._cells import PopulationName
 from causalrec.evaluation._compare import compare_plan
+from causalrec.evaluation._disclosure import hide_small_groups
 from causalrec.evaluation._engine import key
 from causalrec.evaluation._mean_selected import MeanAnswer, MeanQuestion, from_selected
 from causalrec.evaluation._mean_slice import from_slice
@@ -23,7 +24,7 @@ from causalrec.evaluation._setup import (
     propensity_of_selected,
     set_aside,
 )
-from causalrec.results import Result, Row, multiplicity, provenance
+from causalrec.results import DEFAULT_MIN_CELL, Result, Row, multiplicity, provenance
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
@@ -82,6 +83,7 @@ def estimate_mean(
     randomized_rate: float | None = None,
     clip: float | None = None,
     floor: float = 1e-3,
+    min_cell: int = DEFAULT_MIN_CELL,
     level: float = 0.95,
     random_state: int | None = 0,
 ) -> MeanResult:
@@ -120,6 +122,8 @@ def estimate_mean(
         Propensities below it are raised to it (biased, counted).
     floor : float
         Cells with a smaller propensity lack support.
+    min_cell : int
+        Groups of fewer users are suppressed, and with them what would give them away.
     level : float
         Level of the intervals.
     random_state : int or None
@@ -163,6 +167,7 @@ def estimate_mean(
         by=by,
         outcome_model=outcome_model,
         propensity=propensity,
+        min_cell=min_cell,
     )
     if question.estimator == "regression" and not question.sampled:
         raise StudyError(
@@ -230,13 +235,16 @@ def _result(
     graph: CausalGraph | None = None,
 ) -> MeanResult:
     gaps = [row for row in found.rows if row.metric == "gap"]
+    rows, tables = hide_small_groups(
+        found.rows, found.tables, found.plan.groups, parts.whole, question.min_cell
+    )
     result = MeanResult(
         kind="mean",
         title="Mean outcome over cells",
         question="What would the mean outcome be, had selection not been at work?",
         answer=found.answer,
-        rows=found.rows,
-        tables=found.tables,
+        rows=rows,
+        tables=tables,
         assumptions=found.assumptions,
         notes=(*found.notes, *parts.whole.notes),
         family=multiplicity(len(gaps), "holm", "gaps between groups") if gaps else "",
@@ -252,6 +260,7 @@ def _result(
                 "population": question.population,
                 "clip": question.clip,
                 "floor": question.floor,
+                "min_cell": question.min_cell,
             },
         ),
     )

@@ -37,6 +37,7 @@ class MeanQuestion:
     by: str | Sequence[str] | None
     outcome_model: Any
     propensity: Any
+    min_cell: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -157,7 +157,8 @@ def _assumptions(
             status=status,
             evidence=_unbalanced(off)
             if off
-            else f"largest standardised difference {largest:.2f} in {len(lines)} comparisons"
+            else f"largest standardised difference {largest:.2f} in {len(lines)} comparisons,"
+            " none beyond what chance leaves"
             if lines
             else "users and items have no features to compare",
         ),

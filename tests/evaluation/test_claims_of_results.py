@@ -52,7 +52,7 @@ def test_an_evaluation_says_what_its_graph_said(sliced):
 
     stated = cr.evaluate(three, world.log, "mse", graph=world.graph).assumptions[0]
     assert "the graph says" in stated.statement
-    assert "no graph was declared" in cr.evaluate(three, world.log, "mse").assumptions[0].statement
+    assert "no graph was given" in cr.evaluate(three, world.log, "mse").assumptions[0].statement
 
 
 def test_rows_that_a_coin_decided_are_set_aside_and_counted(video):

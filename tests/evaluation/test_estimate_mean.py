@@ -158,7 +158,10 @@ def test_groups_are_joint_and_their_gaps_one_family(music):
     assert len(gaps) == 4
     assert all(row.p_adjusted >= row.p_value for row in gaps)
     assert mean.family.startswith("One family of 4 gaps between groups")
-    assert mean["country=A"].n + mean["country=B"].n == mean["mean"].n == log.n_rows
+    assert mean["mean"].n == log.n_rows
+    assert mean["country=A"].n + mean["country=B"].n == log.n_users
+    assert gap.n == min(mean["country=A"].n, mean["country=B"].n)
+    assert gap.unit == mean["country=A"].unit == "users"
     assert mean["country=A (naive)"].value == pytest.approx(
         log.outcome[(log.column("country") == "A").to_numpy()].mean()
     )
@@ -316,3 +319,47 @@ def test_coat(data_dir):
     assert row.lower > 0
     assert "They differ" in compared.answer
     assert "the propensity model is wrong" in compared.answer
+
+
+def _small_group_world() -> cr.InteractionLog:
+    """A log in which three users have the level "rare"."""
+    rng = np.random.default_rng(0)
+    n_users, n_items = 80, 30
+    users = pd.DataFrame(
+        {
+            "user_id": np.arange(n_users),
+            "plan": ["rare"] * 3 + ["free"] * 40 + ["paid"] * (n_users - 43),
+        }
+    )
+    user, item = np.nonzero(rng.random((n_users, n_items)) < 0.4)
+    ratings = pd.DataFrame(
+        {"user_id": user, "item_id": item, "rating": rng.integers(1, 6, size=len(user))}
+    )
+    return cr.InteractionLog(ratings, users=users)
+
+
+@pytest.mark.parametrize("question", ["mean", "bounds"])
+def test_small_groups_are_suppressed_with_what_would_give_them_away(question: str) -> None:
+    log = _small_group_world()
+    if question == "mean":
+        result = cr.estimate_mean(log, 0.4, by="plan", estimator="snips")
+    else:
+        result = cr.bounds(log, by="plan")
+    by_label = {row.label: row for row in result.rows}
+    assert by_label["plan=rare"].status == "suppressed"
+    hidden = [row for row in result.rows if row.status == "suppressed"]
+    assert {row.group["plan"] for row in hidden if row.group} == {"rare", "paid"}
+    assert all(row.value is None and row.lower is None and row.n is None for row in hidden)
+    assert by_label["plan=free"].unit == "users"
+    assert by_label["plan=free"].n == 40
+    gaps = [row for row in result.rows if row.label.startswith("gap in plan")]
+    assert all(row.status == "suppressed" for row in gaps)
+    for table in result.tables:
+        for line in table.rows:
+            if "plan=rare" in line:
+                assert set(line) <= {"snips", "naive", "plan=rare", "suppressed"}
+
+
+def test_every_group_is_shown_where_the_caller_says_so() -> None:
+    result = cr.estimate_mean(_small_group_world(), 0.4, by="plan", estimator="snips", min_cell=1)
+    assert all(row.status != "suppressed" for row in result.rows)
