@@ -68,7 +68,10 @@ def demo(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Answer the three questions where the truth is known, then a real one; write a report."""
+    """Answer the three questions where the truth is known.
+
+    A real log follows; the answers are printed, and a report is written.
+    """
     from causalrec.study import run_demo
 
     result = run_demo(output, seed=seed, progress=_Progress(quiet))
@@ -97,7 +100,10 @@ def check(
     study: Annotated[Path, typer.Argument(help="The study file (TOML).")],
     as_json: AsJson = False,
 ) -> None:
-    """Say whether a study can be answered: file, log, graph, identification, support."""
+    """Say whether a study can be answered, before fitting anything.
+
+    Its file, its log, its graph, and whether the graph identifies every question.
+    """
     from causalrec.study import check_study
 
     checked = check_study(study)
@@ -115,12 +121,13 @@ def run(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run a study: every question, its report, and the ledger of assumptions."""
-    from causalrec.study import breaches, run_study
+    """Run a study: its answers, report and ledger of assumptions."""
+    from causalrec.study import breaches, report_paths, run_study
 
     result = run_study(study, output=output, progress=_Progress(quiet))
     breached = breaches(result, fail_on or [])
-    _print(result.summary(), {**result.to_dict(), "breaches": breached}, as_json)
+    written = [str(path) for path in report_paths(study, output)]
+    _print(_answers(result, written), {**result.to_dict(), "breaches": breached}, as_json)
     for line in breached:
         typer.echo(f"breached: {line}", err=True)
     if breached:
@@ -148,7 +155,10 @@ def graph(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a declared graph and what it identifies; without a name, list the shipped ones."""
+    """Show a graph and what it identifies, or list the shipped ones.
+
+    Without a name the shipped graphs are listed, each with what it assumes.
+    """
     from causalrec.study import describe_graph, describe_graphs
 
     described = describe_graphs() if name is None else describe_graph(name, query)
@@ -163,12 +173,28 @@ def simulate(
     n_items: Annotated[int | None, typer.Option(help="Items.")] = None,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
 ) -> None:
-    """Write a simulated world as Parquet tables, its truth as JSON, and a study of it."""
+    """Write a simulated world: its tables, its truth, a study of it.
+
+    Tables are Parquet, the truth is JSON.
+    """
     from causalrec.study import write_world
 
     sizes = {k: v for k, v in {"n_users": n_users, "n_items": n_items}.items() if v is not None}
     for path in write_world(world, output, random_state=seed, **sizes):
         typer.echo(str(path))
+
+
+def _answers(result: Any, written: list[str]) -> str:
+    """Return each question's answer, what is violated, and where all the rest is."""
+    parts = [result.title]
+    for one in result.sections:
+        parts.append(f"{one.name}: {one.answer or one.title}")
+        parts += [f"{part.title}: {part.answer}" for part in one.sections if part.answer]
+    violated = [a for a in result.assumptions if a.status == "violated"]
+    if violated:
+        parts.append("\n".join(f"violated: {a.name}: {a.statement} {a.evidence}" for a in violated))
+    parts.append("The report: " + ", ".join(written))
+    return "\n\n".join(parts)
 
 
 def _tables(result: Any) -> str:

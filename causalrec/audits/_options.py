@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from causalrec.errors import StudyError
+from causalrec.graph import checked_graph
 from causalrec.results import Assumption
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def means_under_exposure(
     (propensity, graph for `identify("mean")`, assumptions)
     """
     graph, log = question.graph, question.log
+    if graph is not None:
+        graph = checked_graph(graph)
     if graph is None or log.kind != "candidates" or graph.observed is not None:
         return question.propensity, graph, ()
     from causalrec.nuisances import resolve_propensity

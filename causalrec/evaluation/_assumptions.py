@@ -38,10 +38,12 @@ def missing_at_random(
             status="violated",
             evidence=f"The declared graph refuses this: {forced}",
         )
-    source = "no graph was declared" if estimand is None else f"the graph says: {estimand.words}"
+    source = "no graph was given to this question" if estimand is None else "as the graph says"
+    words = "" if estimand is None else f". {estimand.words}"
+    statement = f"the outcome does not decide whether it is recorded, given {given} ({source})"
     return Assumption(
         name="missing at random",
-        statement=f"the outcome does not decide whether it is recorded, given {given} ({source})",
+        statement=statement + words,
         status="untestable",
         evidence="Compare with a randomised slice, or look at bounds(log, kind='msm').",
     )
@@ -175,7 +177,10 @@ def coverage_notes(coverage: Coverage, support: Support | None, clip: float | No
             " are outside the population."
         )
     if support is not None:
-        notes.append(f"Support decided once, at a floor of {support.floor:g}: {support.hash[:12]}.")
+        notes.append(
+            f"Support was decided once, at a floor of {support.floor:g} (fingerprint"
+            f" {support.hash[:12]}): numbers with the same fingerprint speak of the same cells."
+        )
     if clip is not None:
         notes.append(
             f"Propensities below {clip:g} were raised to it in {coverage.share_clipped:.2%} of the"

@@ -31,6 +31,7 @@ from causalrec.evaluation._ndcg import (
 from causalrec.evaluation._plan import Plan
 from causalrec.evaluation._setup import (
     Weighting,
+    identify_mean,
     slice_rate,
     weighting,
 )
@@ -254,7 +255,7 @@ def _of_supported(row: Row) -> Row:
 
 
 def _weights(question: EvaluationQuestion) -> Weighting:
-    estimand = None if question.graph is None else question.graph.identify("mean")
+    estimand = identify_mean(question.graph, force=False)[0]
     return weighting(question.propensity, question.log, question.graph, estimand, question.floor)
 
 

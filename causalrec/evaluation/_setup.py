@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from causalrec.errors import DataError, IdentificationError, StudyError, near_miss
+from causalrec.graph import checked_graph
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph, Estimand
@@ -109,7 +110,7 @@ def identify_mean(graph: CausalGraph | None, force: bool) -> tuple[Estimand | No
     if graph is None:
         return None, ""
     try:
-        return graph.identify("mean"), ""
+        return checked_graph(graph).identify("mean"), ""
     except IdentificationError as refusal:
         if not force:
             raise

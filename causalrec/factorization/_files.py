@@ -237,6 +237,11 @@ def load_model(directory: str | os.PathLike[str]) -> DebiasedMF:
 
 
 def _read_manifest(path: Path) -> Manifest:
+    if not path.is_file():
+        raise ModelFileError(
+            f"There is no saved model in {path.parent}: it has no {path.name}. Pass the folder that"
+            " model.save(folder) wrote."
+        )
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
         claimed = body.pop("checksum")

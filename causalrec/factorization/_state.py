@@ -127,14 +127,29 @@ def codes_of(known: pd.Index, ids: Sequence[Any] | pd.Index, entity: str, way_ou
     """
     import pandas as pd
 
-    asked = ids if isinstance(ids, pd.Index) else pd.Index(ids)
+    if isinstance(ids, str | bytes):
+        raise DataError(f"{ids!r} is one {entity} id, not a sequence of them: pass [{ids!r}].")
+    asked = ids if isinstance(ids, pd.Index) else pd.Index(ids, tupleize_cols=False)
     codes = known.get_indexer(asked)
     unknown = asked[codes < 0]
     if len(unknown):
         shown = ", ".join(repr(one) for one in unknown[:5].tolist())
-        hint = near_miss(str(unknown[0]), map(str, known[:10_000]))
+        hint = _other_type(unknown[0], known) or near_miss(
+            str(unknown[0]), map(str, known[:10_000])
+        )
         raise DataError(
             f"{len(unknown):,} of {len(asked):,} {entity} ids are unknown to the model: {shown}."
             f"{hint} {way_out}"
         )
     return np.asarray(codes)
+
+
+def _other_type(one: Any, known: pd.Index) -> str:
+    """Return a hint where an id is known under another type, 7 as "7", or an empty string."""
+    same = next((other for other in known if str(other) == str(one)), None)
+    if same is None:
+        return ""
+    return (
+        f" The model knows {same!r}, of type {type(same).__name__}, and not {one!r}, of type"
+        f" {type(one).__name__}: ids of different types never match."
+    )

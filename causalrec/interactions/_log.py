@@ -188,7 +188,7 @@ class InteractionLog(Content):
         if self.kind in kinds:
             return
         ways = "; or ".join(f"a log of {kind}: {WHAT_A_KIND_NEEDS[kind]}" for kind in kinds)
-        raise DataError(f"A log of {self.kind} cannot answer: {purpose}. What would is {ways}.")
+        raise DataError(f"A log of {self.kind} cannot answer: {purpose}. It takes {ways}.")
 
     def require_fields(self, *names: str, purpose: str) -> None:
         """Raise unless the log has these optional columns ("slate", "randomized", ...)."""

@@ -164,9 +164,9 @@ def _words(by: SplitBy, thins: bool, name: str, moment: str) -> str:
     other = "training" if name == "test" else "test"
     if thins:
         return (
-            f"all cells of the grid, each observed in this part with probability r p; over the"
-            f" cells outside the {other} part, r p / (1 - s p), where r is this part's rate and"
-            f" s the {other} part's"
+            "all cells of the grid: a cell that the whole log records with probability p is in"
+            f" this part with probability r p; over the cells outside the {other} part, with"
+            f" r p / (1 - s p), where r is this part's rate and s the {other} part's"
         )
     if by == "cell":
         return "the log's rows: a random share of its cells, whose probabilities are unchanged"

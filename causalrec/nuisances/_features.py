@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.errors import DataError
+from causalrec.graph import checked_graph
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -217,7 +218,7 @@ def choose_covariates(
             note += " They were not taken from the graph."
         return Covariates(*found, notes=(note,))
     if graph is not None:
-        estimand = graph.identify(
+        estimand = checked_graph(graph).identify(
             query="mean" if log.kind == "ratings" else "effect",
             strategies=("randomised", "back-door"),
         )

@@ -27,6 +27,12 @@ class Parameters:
             setattr(self, name, value)
         return self
 
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self)).parameters
+        said = [f"{k}={v!r}" for k, v in self.get_params().items() if v is not defaults[k].default
+                and v != defaults[k].default]  # fmt: skip
+        return f"{type(self).__name__}({', '.join(said)})"
+
     def clone(self) -> Self:
         """Return an unfitted copy with the same parameters."""
         return type(self)(**self.get_params())

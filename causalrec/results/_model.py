@@ -100,6 +100,12 @@ class Table(_Frozen):
     y: tuple[str, ...] = ()
     """Columns drawn, one series each."""
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table as a DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.rows), columns=list(self.columns))
+
 
 class Provenance(_Frozen):
     """How to make the same numbers again."""
@@ -217,7 +223,9 @@ class Result(_Frozen):
             width = max(len(row.label) for row in self.rows)
             lines += [f"  {row.label:<{width}}  {format_row(row)}" for row in self.rows]
             lines.append("")
-        lines += [f"  [{a.status}] {a.name}: {a.statement} {a.evidence}" for a in self.assumptions]
+        for a in self.assumptions:
+            words = " ".join(map(_stopped, filter(None, (a.statement, a.evidence))))
+            lines.append(f"  [{a.status}] {a.name}: {words}")
         lines += [f"  note: {note}" for note in self.notes]
         for section in self.sections:
             lines += ["", section.summary()]
@@ -227,6 +235,10 @@ class Result(_Frozen):
         return self.summary()
 
     def _repr_html_(self) -> str:
+        caption = html.escape(self.answer or self.title)
+        if not self.rows:
+            titles = "".join(f"<li>{html.escape(table.title)}</li>" for table in self.tables)
+            return f"<p>{caption}</p>" + (f"<ul>{titles}</ul>" if titles else "")
         head = "".join(f"<th scope='col'>{html.escape(c)}</th>" for c in FRAME_COLUMNS)
         body = "".join(
             "<tr>"
@@ -237,8 +249,13 @@ class Result(_Frozen):
             + "</tr>"
             for row in self.rows
         )
-        caption = html.escape(self.answer or self.title)
         return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
+
+
+def _stopped(text: str) -> str:
+    """Return a text that ends like a sentence."""
+    text = text.strip()
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
 
 
 def format_cell(value: object) -> str:

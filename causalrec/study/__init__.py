@@ -1,6 +1,6 @@
 """A study: log, graph and questions in one TOML file, run as one chain and resumed."""
 
-from causalrec.study._chain import Progress, run_study
+from causalrec.study._chain import Progress, report_paths, run_study
 from causalrec.study._check import check_study
 from causalrec.study._demo import run_demo
 from causalrec.study._describe import describe_graph, describe_graphs
@@ -16,6 +16,7 @@ __all__ = [
     "describe_graph",
     "describe_graphs",
     "read_study",
+    "report_paths",
     "run_demo",
     "run_study",
     "write_starter",

@@ -80,7 +80,7 @@ def run_study(
     progress = progress or Silence()
     base = Path.cwd() if isinstance(study, StudyFile) else Path(study).resolve().parent
     parsed = study if isinstance(study, StudyFile) else read_study(study)
-    folder = Path(output) if output is not None else base / parsed.study.output
+    folder = result_folder(parsed, base, output)
     store = Store(folder)
     with progress.step("reading the log"):
         context = Context(parsed, base)
@@ -101,6 +101,18 @@ def run_study(
     with progress.step("writing the report"):
         publish(whole, folder, parsed.study.formats)
     return whole
+
+
+def result_folder(study: StudyFile, base: Path, output: str | Path | None = None) -> Path:
+    """Return the folder that a study writes to."""
+    return Path(output) if output is not None else base / study.study.output
+
+
+def report_paths(study: str | Path, output: str | Path | None = None) -> tuple[Path, ...]:
+    """Return the files that a study's report is written to, one a format."""
+    parsed = read_study(study)
+    folder = result_folder(parsed, Path(study).parent, output)
+    return tuple(folder / f"report.{ending}" for ending in parsed.study.formats)
 
 
 def publish(result: Result, folder: Path, formats: tuple[str, ...]) -> None:
@@ -129,7 +141,8 @@ def _effect(context: Context, question: EffectQuestion) -> Result:
         sampled=question.sampled,
         random_state=context.seed,
     )
-    by = [effect.by(column) for column in question.by]
+    min_cell = context.study.study.min_cell
+    by = [effect.by(column, min_cell=min_cell) for column in question.by]
     return effect.model_copy(update={"sections": tuple(by)})
 
 

@@ -58,8 +58,8 @@ def check_study(path: str | Path) -> Result:
     return Result(
         kind="check",
         title=study.study.title,
-        answer=f"{len(rows)} of {len(rows)} questions can be asked of this log. "
-        + context.log.summary(),
+        answer=f"{len(rows)} of {len(rows)} questions can be asked of this log.\n\n"
+        f"{context.log.summary().rstrip()}",
         tables=(table,),
         notes=tuple(f"{name} ({kind}): {words}" for name, kind, words in rows),
         graph_dot=context.graph.to_dot() if context.graph else "",

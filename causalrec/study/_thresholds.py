@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from causalrec.errors import StudyError
+from causalrec.errors import StudyError, near_miss
 from causalrec.results import Result
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -72,4 +72,5 @@ def _figure(result: Result, name: str, threshold: str) -> float | None:
             raise StudyError(
                 f"--fail-on {threshold!r}: {question} has no {label!r}, only {labels}."
             )
-    raise StudyError(f"--fail-on {threshold!r}: the study has no question {question!r}.")
+    hint = near_miss(question, [section.name for section in result.sections])
+    raise StudyError(f"--fail-on {threshold!r}: the study has no question {question!r}.{hint}")

@@ -329,3 +329,20 @@ def test_float32_is_near_float64(world, propensity) -> None:
     np.testing.assert_allclose(
         single.predict_block(slice(None)), double.predict_block(slice(None)), atol=2e-3
     )
+
+
+def test_ids_of_another_type_are_told_from_unknown_ones() -> None:
+    events = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": [1, 2, 1],
+                           "rating": [1.0, 2.0, 3.0]})  # fmt: skip
+    model = DebiasedMF("naive", n_factors=1).fit(InteractionLog(events))
+    with pytest.raises(DataError, match="knows 1, of type int, and not '1', of type str"):
+        model.predict(["a"], ["1"])
+    with pytest.raises(DataError, match=r"one user id, not a sequence of them: pass \['a'\]"):
+        model.recommend("a")
+
+
+def test_tuples_are_ids_like_others() -> None:
+    events = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": [("x", 1), ("x", 2), ("x", 1)],
+                           "rating": [1.0, 2.0, 3.0]})  # fmt: skip
+    model = DebiasedMF("naive", n_factors=1).fit(InteractionLog(events))
+    assert model.predict(["a", "b"], [("x", 1), ("x", 2)]).shape == (2,)

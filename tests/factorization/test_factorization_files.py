@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -219,3 +220,8 @@ def test_ids_that_json_cannot_hold_are_refused(tmp_path) -> None:
     with pytest.raises(ModelFileError, match="frozenset"):
         model.save(tmp_path / "m")
     assert not (tmp_path / "m").exists()
+
+
+def test_a_folder_without_a_model_is_said_plainly(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="There is no saved model in"):
+        load_model(tmp_path / "nowhere")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import causalrec as cr
-from causalrec.errors import DataError, IdentificationError, NotFittedError, StudyError
+from causalrec.errors import DataError, GraphError, IdentificationError, NotFittedError, StudyError
 from causalrec.nuisances import (
     KnownPropensity,
     PropensityModel,
@@ -244,3 +244,10 @@ def test_without_a_graph_names_are_left_out() -> None:
     model = PropensityModel().fit(log)
     assert model.covariates_ == ("plan",)
     assert any("'name'" in note for note in model.notes_)
+
+
+def test_it_shows_its_parameters_and_asks_for_a_graph() -> None:
+    assert repr(PropensityModel(clip=0.01)) == "PropensityModel(clip=0.01)"
+    world = cr.simulate("music", n_users=40, n_items=20, random_state=0)
+    with pytest.raises(GraphError, match="load_graph"):
+        PropensityModel().fit(world.log, graph="rating_selection")  # type: ignore[arg-type]

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from causalrec.results import (
+    Assumption,
     Result,
     Row,
+    Table,
     multiplicity,
     provenance,
     result_schema,
@@ -116,3 +118,19 @@ def test_a_result_survives_its_own_json() -> None:
 if __name__ == "__main__":
     SCHEMA.parent.mkdir(exist_ok=True)
     SCHEMA.write_text(_schema_text(), encoding="utf-8")
+
+
+def test_a_summary_is_made_of_sentences() -> None:
+    stated = Assumption(name="overlap", statement="all had a chance", status="tested",
+                        evidence="0 of 9 had none")  # fmt: skip
+    text = Result(kind="mean", title="t", assumptions=(stated,)).summary()
+    assert text.endswith("[tested] overlap: all had a chance. 0 of 9 had none.\n")
+
+
+def test_a_table_becomes_a_frame_and_names_a_result_without_rows() -> None:
+    table = Table(name="balance", title="Balance <b>", columns=("feature", "after"),
+                  rows=(("age", 0.1),))  # fmt: skip
+    assert table.to_frame().to_dict("list") == {"feature": ["age"], "after": [0.1]}
+    shown = Result(kind="propensity", title="t", tables=(table,))._repr_html_()
+    assert "<li>Balance &lt;b&gt;</li>" in shown
+    assert "<table>" not in shown

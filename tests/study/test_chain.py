@@ -190,3 +190,9 @@ def test_a_world_on_disk_is_a_study_that_checks(world: str, tmp_path: Path) -> N
     paths = write_world(world, tmp_path, n_users=120, n_items=40)
     assert [p.name for p in paths][-2:] == ["truth.json", "study.toml"]
     assert check_study(tmp_path / "study.toml").kind == "check"
+
+
+def test_the_smallest_cell_of_a_study_holds_for_effects_by_group_too(study: Path) -> None:
+    study.write_text(SMALL.replace('output = "out"', 'output = "out"\nmin_cell = 100'))
+    by_gender = run_study(study).sections[0].sections[0]
+    assert {row.status for row in by_gender.rows} == {"suppressed"}

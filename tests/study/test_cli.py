@@ -114,3 +114,23 @@ def test_init_check_and_simulate(tmp_path: Path) -> None:
     )
     assert made.returncode == 0, made.stderr
     assert "new users and items" in json.loads((tmp_path / "world" / "truth.json").read_text())
+
+
+def test_run_is_short_and_says_where_the_report_is(study: Path, tmp_path: Path) -> None:
+    run = causalrec("run", study, "-q", cwd=tmp_path)
+    assert "effect: Being exposed changes" in run.stdout
+    assert "report.json" in run.stdout
+    assert "[untestable]" not in run.stdout
+    assert (tmp_path / run.stdout.split("The report: ")[1].split(", ")[0].strip()).is_file()
+
+
+def test_the_list_of_commands_is_not_cut() -> None:
+    assert "..." not in causalrec("--help", cwd=Path.cwd()).stdout.split("Commands:")[1]
+
+
+def test_a_threshold_on_an_unknown_question_names_the_near_miss(
+    study: Path, tmp_path: Path
+) -> None:
+    run = causalrec("run", study, "-q", "--fail-on", "effct/dr.lower > 0", cwd=tmp_path)
+    assert run.returncode == 2
+    assert "Did you mean 'effect'?" in run.stderr
