@@ -156,6 +156,7 @@ def _mean(context: Context, question: MeanQuestion) -> Result:
         graph=context.graph,
         sampled=question.sampled,
         population=question.population,
+        min_cell=context.study.study.min_cell,
         random_state=context.seed,
     )
     if not question.compare_with_randomized:

@@ -196,3 +196,29 @@ def test_the_smallest_cell_of_a_study_holds_for_effects_by_group_too(study: Path
     study.write_text(SMALL.replace('output = "out"', 'output = "out"\nmin_cell = 100'))
     by_gender = run_study(study).sections[0].sections[0]
     assert {row.status for row in by_gender.rows} == {"suppressed"}
+
+
+def test_the_smallest_cell_of_a_study_holds_for_means_by_group_too(study: Path) -> None:
+    study.write_text("""
+schema_version = 1
+graph = "rating_selection"
+
+[study]
+title = "Songs"
+output = "out"
+min_cell = 90
+formats = ["json"]
+
+[log]
+world = "music"
+world_options = { n_users = 150, n_items = 40 }
+
+[[questions]]
+kind = "mean"
+name = "mean"
+by = "country"
+""")
+    rows = run_study(study).sections[0].rows
+    by_country = [row for row in rows if row.group]
+    assert by_country
+    assert {row.status for row in by_country} == {"suppressed"}
