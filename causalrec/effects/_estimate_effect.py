@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from causalrec.effects._econml import fit_econml
+from causalrec.effects._instrument import effect_by_instrument
 from causalrec.effects._nuisances import Fitter, Nuisances
 from causalrec.effects._population import Population, find_population
-from causalrec.effects._question import Question
+from causalrec.effects._question import OTHER_WAYS, Question
 from causalrec.effects._result import EffectResult
 from causalrec.effects._scores import Computation, cluster_codes
 from causalrec.effects._write import write_effect
 from causalrec.errors import DataError, near_miss
+from causalrec.graph import checked_graph
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
     from causalrec.nuisances import Propensity
 
+ADJUSTMENT = ("randomised", "back-door")
+"""What the estimators that adjust for covariates need the graph to identify by."""
+
 
 def estimate_effect(
     log: InteractionLog,
     graph: CausalGraph,
     *,
-    estimator: Literal["dr", "ips", "snips", "regression", "econml"] = "dr",
+    estimator: Literal["dr", "ips", "snips", "regression", "econml", "iv"] = "dr",
     estimand: Literal["ate", "att", "atu", "overlap"] = "ate",
     contrast: tuple[int, int] = (1, 0),
     unit: Literal["item", "slate", "user"] = "item",
@@ -50,10 +55,13 @@ def estimate_effect(
         Of candidates: eligible rows, exposed or not, with an outcome that can occur in both arms.
     graph : CausalGraph
         Decides the covariates, or refuses.
-    estimator : {"dr", "ips", "snips", "regression", "econml"}
+    estimator : {"dr", "ips", "snips", "regression", "econml", "iv"}
         "dr" is right if the propensities or the outcome models are. "ips" and "snips" need the
         propensities, "regression" the outcome models. "econml" is EconML's `LinearDRLearner` on
-        our folds, with our interval.
+        our folds, with our interval. "iv" is the effect among the rows whose exposure the graph's
+        instrument changes (LATE; Angrist, Imbens & Rubin 1996): the ratio of the doubly robust
+        effects of the instrument on outcome and exposure, with Anderson and Rubin's interval where
+        the instrument is weak; `propensity` is then that of the instrument.
     estimand : {"ate", "att", "atu", "overlap"}
         Average over the supported rows, over the exposed or the unexposed of them, or weighted by
         p (1 - p).
@@ -129,9 +137,12 @@ def estimate_effect(
         random_state=random_state,
     )  # fmt: skip
     log.require("candidates", purpose="the effect of exposure")
-    identified = graph.identify(query="effect", strategies=("randomised", "back-door"))
+    strategies = (OTHER_WAYS[estimator],) if estimator in OTHER_WAYS else ADJUSTMENT
+    identified = checked_graph(graph).identify(query="effect", strategies=strategies)
     check_columns(log, graph, identified)
     cluster_codes(log, question.sampled)  # refuse unknown clusters before the work
+    if estimator == "iv":
+        return effect_by_instrument(log, graph, identified, question, outcome_model, propensity)
     population = find_population(log, graph, propensity, question)
     kept, spread = _median_of_repeats(population, graph, question, outcome_model)
     return write_effect(kept, identified, spread)

@@ -10,6 +10,8 @@ from causalrec.errors import StudyError, near_miss
 
 Estimator = Literal["dr", "ips", "snips", "regression", "econml"]
 Estimand = Literal["ate", "att", "atu", "overlap"]
+OTHER_WAYS = {"iv": "instrument"}
+"""Estimators for where no adjustment is enough, and the strategy of the graph that each needs."""
 
 WHOM: dict[str, str] = {
     "ate": "",
@@ -46,7 +48,8 @@ class Question:
         cls, *, contrast: Sequence[int], unit: str, sampled: Sequence[str], **options: Any
     ) -> Question:
         """Check the options that can be checked without a log."""
-        _check_choice("estimator", options["estimator"], get_args(Estimator))
+        known = (*get_args(Estimator), *OTHER_WAYS)
+        _check_choice("estimator", options["estimator"], known)
         _check_choice("estimand", options["estimand"], get_args(Estimand))
         if tuple(contrast) not in ((1, 0), (0, 1)):
             raise StudyError(
@@ -59,6 +62,13 @@ class Question:
                 f"unit={unit!r}: estimate_effect answers for one item with the rest of the slate"
                 f" held as it was. {_UNITS[unit]}"
             )
+        if options["estimator"] in OTHER_WAYS:
+            if options["estimand"] != "ate":
+                raise StudyError(
+                    f"estimator={options['estimator']!r} identifies one effect, which its answer"
+                    f" names; it has no estimand {options['estimand']!r}. Leave the estimand out."
+                )
+            options["estimator"] = "dr"  # of the parts that it is made of
         if options["n_repeats"] < 1:
             raise StudyError(f"n_repeats={options['n_repeats']} must be at least 1.")
         clip = options["clip"]
