@@ -44,7 +44,7 @@ def refute_effect(
     """Return the result of `EffectResult.refute`."""
     if asked.n_draws < 1:
         raise StudyError(f"n_draws={asked.n_draws} must be at least 1.")
-    _require_same_rows(computation, log)
+    require_same_rows(computation, log)
     adjustment = Adjustment.of(computation.population.rows, columns)
     quick = Quick.of(computation, adjustment.matrix)
     score = quick.score()
@@ -84,7 +84,7 @@ def refute_effect(
     )
 
 
-def _require_same_rows(computation: Computation, log: InteractionLog) -> None:
+def require_same_rows(computation: Computation, log: InteractionLog) -> None:
     """Refuse a log of other rows than the effect's; more columns are welcome."""
     mine = computation.population.log
     same = log is mine or (

@@ -242,6 +242,43 @@ class EffectResult(Result):
         )
         return refute_effect(computation, self, columns, log, asked)
 
+    def interference(self, log: InteractionLog) -> Result:
+        """Return whether the neighbours in a slate matter, as far as the log can tell.
+
+        Parameters
+        ----------
+        log : InteractionLog
+            The log the effect was estimated on, with a slate column; without one the answer says
+            in words that interference cannot be checked.
+
+        Returns
+        -------
+        Result
+            Rows: what exposed neighbours go with in the outcome; the effect with and without their
+            share among the covariates; the effect by thirds of that share, and its change with it.
+
+        Raises
+        ------
+        DataError
+            If the log has other rows.
+        ResultError
+            If the result was reloaded from a file.
+
+        Examples
+        --------
+        >>> import causalrec as cr
+        >>> world = cr.simulate("shop", n_users=200, n_items=40, random_state=1)
+        >>> effect = cr.estimate_effect(world.log, world.graph, n_repeats=1)
+        >>> effect.interference(world.log).answer.split(":")[0]
+        'Interference cannot be checked'
+        """
+        from causalrec.effects._interference import check_interference
+        from causalrec.effects._refute import require_same_rows
+
+        computation, columns = self.internal("computation"), self.internal("columns")
+        require_same_rows(computation, log)
+        return check_interference(computation, self, columns, log)
+
     @classmethod
     def from_json(cls, text: str) -> EffectResult:
         """Read an effect written by `to_json`: its rows are there, the numbers beside it are not.
