@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causalrec.inference import Estimate
+from causalrec.inference import Estimate, FittedNuisance, stack_nuisances
 from causalrec.scores import Score, effect_score
 
 if TYPE_CHECKING:
@@ -118,12 +118,27 @@ def arm_means(computation: Computation) -> Estimate:
         w1, w0 = np.zeros(len(y)), np.zeros(len(y))
     numerator = np.column_stack([t * g1 + w1 * (y - g1), t * g0 + w0 * (y - g0)])
     score = Score(numerator, t)
+    if name == "regression":  # its score does not forgive the error of the outcome models
+        score = stack_nuisances(score, _outcome_terms(computation, t))
     score = score.with_design_residual(
         numerator - t[:, None] * np.column_stack([g1, g0])
         if name != "regression"
-        else numerator - t[:, None] * score.value
+        else score.numerator - t[:, None] * score.value
     )
     return computation.from_score(score, ("exposed", "unexposed"))
+
+
+def _outcome_terms(
+    computation: Computation, target: np.ndarray
+) -> list[tuple[FittedNuisance, np.ndarray]]:
+    """Return the fitted outcome models with the derivatives of both arms' means."""
+    terms = []
+    for one in computation.nuisances.parametric:
+        if one.role != "propensity":
+            derivative = np.zeros((len(target), 2))
+            derivative[:, 0 if one.role == "exposed" else 1] = target * one.slope
+            terms.append((one.nuisance(computation.population.outcome), derivative))
+    return terms
 
 
 def arm_weights(

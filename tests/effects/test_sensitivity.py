@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import linprog
 
 import causalrec as cr
 from causalrec.effects._adjustment import Adjustment
+from causalrec.effects._evalue import arm_means
 from causalrec.effects._linear_confounding import LinearConfounding
 from causalrec.effects._marginal import MarginalSensitivity
 from causalrec.effects._nuisances import Nuisances
@@ -275,6 +277,64 @@ def test_the_effect_carries_its_robustness_value(effect: Any) -> None:
     assert named.status == "untestable"
     value = effect.sensitivity(lam=[1.5])["robustness value"].value
     assert f"Robustness value {value:.4g}" in named.evidence
+
+
+@pytest.mark.parametrize("estimator", ["dr", "ips", "snips", "regression"])
+@pytest.mark.parametrize("estimand", ["ate", "att"])
+def test_the_means_of_both_arms_differ_by_the_effect(
+    world: Any, estimator: Any, estimand: Any
+) -> None:
+    found = cr.estimate_effect(
+        world.log, world.graph, estimator=estimator, estimand=estimand, n_repeats=1
+    )
+    means = arm_means(found.internal("computation"))
+    gap = means.difference("exposed", "unexposed")
+    assert float(gap) == pytest.approx(found.value, abs=1e-10)
+    # the weighting estimators' own error is smaller where it counts that p was fitted
+    assert gap.standard_error[0] == pytest.approx(
+        found.standard_error, rel=0.02 if estimator in {"dr", "regression"} else 0.25
+    )
+
+
+@pytest.mark.slow
+def test_sharp_bounds_have_intervals_that_cover() -> None:
+    share, base, gain = np.array([0.3, 0.5, 0.6]), np.array([0.2, 0.3, 0.4]), 0.15
+    lam, n, covered = 1.5, 400, np.zeros(2)
+    exposed, unexposed = base + gain, base
+
+    def worst(chance: Any) -> Any:  # the largest mean of a binary outcome, weights in [1/lam, lam]
+        return np.minimum(lam * chance, 1 - (1 - chance) / lam)
+
+    high1 = share * exposed + (1 - share) * worst(exposed)
+    low0 = (1 - share) * unexposed + share * (1 - worst(1 - unexposed))
+    low1 = share * exposed + (1 - share) * (1 - worst(1 - exposed))
+    high0 = (1 - share) * unexposed + share * worst(unexposed)
+    truth = np.array([(low1 - high0).mean(), (high1 - low0).mean()])
+    base_log: Any = cr.simulate("shop", n_users=90, n_items=60, n_candidates=20, random_state=0)
+    effect = cr.estimate_effect(base_log.log, base_log.graph, n_repeats=1, n_folds=2)
+    computation = effect.internal("computation")
+    for seed in range(n):
+        rng = np.random.default_rng(seed)
+        users, items = np.repeat(np.arange(90), 20), rng.integers(0, 60, 1800)
+        kind = rng.integers(0, 3, 90)[users]
+        a = (rng.random(1800) < share[kind]).astype(float)
+        own = rng.uniform(-0.15, 0.15, 90)[users] + rng.uniform(-0.15, 0.15, 60)[items] * 0.5
+        y = (rng.random(1800) < base[kind] + gain * a + own * 0.8).astype(float)
+        events = pd.DataFrame({"user_id": users, "item_id": items, "a": a.astype(int), "y": y})
+        log = cr.InteractionLog(events, outcome="y", exposure="a")
+        p, g0, g1 = share[kind], unexposed[kind], exposed[kind]
+        population = replace(
+            computation.population, log=log, rows=log, supported=np.ones(1800, bool)
+        )
+        nuisances = Nuisances(propensity=p, unexposed=g0, exposed=g1)
+        bounds = MarginalSensitivity(
+            replace(computation, population=population, nuisances=nuisances)
+        ).at(lam)
+        for end, estimate in enumerate((bounds.lower_bound, bounds.upper_bound)):
+            low, high = estimate.interval()[0]
+            covered[end] += low < truth[end] < high
+    # binomial error of 400 replicates at 95 %: .011
+    assert (np.abs(covered / n - 0.95) < 0.03).all()
 
 
 def test_few_clusters_have_no_interval_and_say_so() -> None:
