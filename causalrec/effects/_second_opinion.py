@@ -60,8 +60,8 @@ def ask_dowhy(computation: Computation, adjustment: Adjustment, asked: Controls)
         )
     ]
     note = (
-        f"DoWhy's second opinion: its linear regression and refuters on {len(frame):,} rows of"
-        f" {n_users:,} users, {SIMULATIONS} simulations. It permutes rows, not within users, and"
+        "DoWhy's second opinion: the coefficient of a linear regression, whatever the estimand, and"
+        f" its refuters, on {len(frame):,} rows of {n_users:,} users, {SIMULATIONS} simulations. It permutes rows, not within users, and"
         " its p takes rows as independent: a small one says that it found a problem."
     )
     table = Table(
@@ -104,16 +104,14 @@ def _frame(
     return frame, names
 
 
-def _run(frame: pd.DataFrame, covariates: list[str], seed: int | None) -> tuple[float, Any, Any]:
-    """Return the estimate, and (new effect, p) of both refuters."""
+def identify_and_estimate(frame: pd.DataFrame, covariates: list[str]) -> tuple[Any, Any]:
+    """Return DoWhy's back-door estimand and its estimate by linear regression."""
     from dowhy.causal_estimators.linear_regression_estimator import LinearRegressionEstimator
     from dowhy.causal_identifier import (
         EstimandType,
         IdentifiedEstimand,
         construct_adjustment_estimand,
     )
-    from dowhy.causal_refuters import refute_placebo_treatment, refute_random_common_cause
-    from dowhy.causal_refuters.placebo_treatment_refuter import PlaceboType
 
     estimand = IdentifiedEstimand(
         None,
@@ -132,15 +130,19 @@ def _run(frame: pd.DataFrame, covariates: list[str], seed: int | None) -> tuple[
     estimate = estimator.estimate_effect(
         frame.copy(), treatment_value=1, control_value=0, target_units="ate"
     )
+    return estimand, estimate
+
+
+def _run(frame: pd.DataFrame, covariates: list[str], seed: int | None) -> tuple[float, Any, Any]:
+    """Return the estimate, and (new effect, p) of both refuters."""
+    from dowhy.causal_refuters import refute_placebo_treatment, refute_random_common_cause
+    from dowhy.causal_refuters.placebo_treatment_refuter import PlaceboType
+
+    estimand, estimate = identify_and_estimate(frame, covariates)
     options: Any = {"num_simulations": SIMULATIONS, "n_jobs": 1, "show_progress_bar": False}
+    permuted: Any = {"treatment_names": [EXPOSURE], "placebo_type": PlaceboType.PERMUTE}
     found = []
-    for refuter, extra in (
-        (refute_placebo_treatment, {"treatment_names": [EXPOSURE]}),
-        (refute_random_common_cause, {}),
-    ):
-        more: Any = dict(extra)
-        if extra:
-            more["placebo_type"] = PlaceboType.PERMUTE
+    for refuter, more in ((refute_placebo_treatment, permuted), (refute_random_common_cause, {})):
         state = np.random.RandomState(seed)
         told = refuter(frame.copy(), estimand, estimate, random_state=state, **more, **options)
         result = told.refutation_result or {}

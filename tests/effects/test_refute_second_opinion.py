@@ -63,6 +63,30 @@ def test_simulations_differ_though_the_seed_is_fixed(effect: Any, found: Any) ->
     assert placebo_20 != placebo_2
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_dowhys_subset_does_repeat_itself_and_ours_does_not(world: Any, effect: Any) -> None:
+    from dowhy.causal_refuters import data_subset_refuter
+
+    frame, names = _asked(effect)
+    estimand, estimate = _second_opinion.identify_and_estimate(frame, names)
+    seen: list[float] = []
+    patch = pytest.MonkeyPatch()
+
+    def keep(estimate: Any, simulated: Any, *args: Any, **kwargs: Any) -> Any:
+        seen.extend(np.asarray(simulated).tolist())
+        return {"p_value": None, "is_statistically_significant": None}
+
+    patch.setattr(data_subset_refuter, "test_significance", keep)
+    data_subset_refuter.refute_data_subset(
+        frame.copy(), estimand, estimate, num_simulations=5, random_state=1
+    )
+    patch.undo()
+    assert len(seen) == 5
+    assert len(set(seen)) == 1  # the trap, in DoWhy 0.14
+    draws = [row[3] for row in effect.refute(world.log, n_draws=5, random_state=1).tables[0].rows]
+    assert len(set(draws)) == 5
+
+
 def _asked(effect: Any) -> Any:
     computation = effect.internal("computation")
     rows = computation.population.rows
