@@ -21,6 +21,7 @@ _ROOMS = {
     "Result": "causalrec.results",
     "audit": "causalrec.audits",
     "bounds": "causalrec.evaluation",
+    "check_graph": "causalrec.nuisances",
     "compare_with_randomized": "causalrec.evaluation",
     "estimate_effect": "causalrec.effects",
     "estimate_mean": "causalrec.evaluation",
@@ -50,6 +51,7 @@ __all__ = [
     "Result",
     "audit",
     "bounds",
+    "check_graph",
     "compare_with_randomized",
     "datasets",
     "errors",
@@ -84,7 +86,7 @@ if TYPE_CHECKING:
     from causalrec.graph import CausalGraph, list_graphs, load_graph
     from causalrec.inference import Estimate
     from causalrec.interactions import Columns, InteractionLog, read_log
-    from causalrec.nuisances import KnownPropensity, PropensityModel
+    from causalrec.nuisances import KnownPropensity, PropensityModel, check_graph
     from causalrec.reporting import write_report
     from causalrec.results import Result
     from causalrec.simulation import simulate

@@ -20,6 +20,7 @@ PUBLIC = [
     "Result",
     "audit",
     "bounds",
+    "check_graph",
     "compare_with_randomized",
     "datasets",
     "errors",

@@ -27,6 +27,7 @@ from causalrec.nuisances._features import (
     choose_covariates,
     row_design,
 )
+from causalrec.nuisances._graph_check import check_graph
 from causalrec.nuisances._known import KnownPropensity
 from causalrec.nuisances._linear import LinearFit, fit_linear
 from causalrec.nuisances._model import PropensityModel
@@ -61,6 +62,7 @@ __all__ = [
     "balance_table",
     "calibration_table",
     "cell_propensity",
+    "check_graph",
     "choose_covariates",
     "cross_fit",
     "effective_sample_size",
