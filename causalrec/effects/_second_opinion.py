@@ -61,8 +61,9 @@ def ask_dowhy(computation: Computation, adjustment: Adjustment, asked: Controls)
     ]
     note = (
         "DoWhy's second opinion: the coefficient of a linear regression, whatever the estimand, and"
-        f" its refuters, on {len(frame):,} rows of {n_users:,} users, {SIMULATIONS} simulations. It permutes rows, not within users, and"
-        " its p takes rows as independent: a small one says that it found a problem."
+        f" its refuters, on {len(frame):,} rows of {n_users:,} users, {SIMULATIONS} simulations. It"
+        " permutes rows, not within users, and its p takes rows as independent: a small one says"
+        " that it found a problem."
     )
     table = Table(
         name="second opinion",
