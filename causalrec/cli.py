@@ -151,7 +151,11 @@ def report(
 def graph(
     name: Annotated[str | None, typer.Argument(help="A shipped graph, or a DOT file.")] = None,
     query: Annotated[
-        str | None, typer.Option(help="'effect' or 'mean'; by default what the graph can be asked.")
+        str | None,
+        typer.Option(help="'effect', 'mean' or 'path'; by default what the graph can be asked."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the drawing (SVG) and the DAGitty text.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -159,10 +163,21 @@ def graph(
 
     Without a name the shipped graphs are listed, each with what it assumes.
     """
-    from causalrec.study import describe_graph, describe_graphs
+    from causalrec.errors import IdentificationError, StudyError
+    from causalrec.study import describe_graph, describe_graphs, write_graph
 
-    described = describe_graphs() if name is None else describe_graph(name, query)
+    if name is None and output is not None:
+        raise StudyError("--output draws one graph: name it, or the path of its file.")
+    try:
+        described = describe_graphs() if name is None else describe_graph(name, query)
+    except IdentificationError:
+        if name is not None and output is not None:
+            write_graph(name, output)  # what is not identified can be drawn all the same
+        raise
     _print(described.summary(), described.to_dict(), as_json)
+    if name is not None and output is not None:
+        for path in write_graph(name, output, described.adjustment):
+            typer.echo(str(path), err=as_json)
 
 
 @app.command()

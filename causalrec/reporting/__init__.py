@@ -3,6 +3,7 @@
 This room only draws. Every number, sentence and suppression was decided in the result.
 """
 
+from causalrec.reporting._graph_file import graph_svg
 from causalrec.reporting._graph_picture import draw_graph
 from causalrec.reporting._html import render_html
 from causalrec.reporting._latex import render_latex
@@ -12,6 +13,7 @@ from causalrec.reporting._write import write_report
 
 __all__ = [
     "draw_graph",
+    "graph_svg",
     "render_csv",
     "render_html",
     "render_latex",

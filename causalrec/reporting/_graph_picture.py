@@ -24,6 +24,7 @@ _ROLE_WORDS: Mapping[str, str] = MappingProxyType(
         "instrument": "instrument",
         "mediator": "mediator",
         "selection": "selection",
+        "shadow": "shadow variable",
         "adjusted": "adjusted for",
         "covariate": "measured, not adjusted for",
     }
@@ -35,6 +36,7 @@ _CORNERS: Mapping[str, tuple[tuple[float, float, float], ...]] = MappingProxyTyp
     {
         "observed": ((0, 1, 0), (1, -1, 0), (1, 0, 0.5), (1, -1, 1), (0, 1, 1), (0, 0, 0.5)),
         "selection": ((0, 1, 0), (1, -1, 0), (1, 0, 1), (0, 0, 1)),
+        "shadow": ((0, 0, 0), (1, 0, 0), (1, -1, 1), (0, 1, 1)),
         "instrument": ((0, 1, 0), (1, 0, 0), (1, -1, 1), (0, 0, 1)),
     }
 )

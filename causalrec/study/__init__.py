@@ -3,7 +3,7 @@
 from causalrec.study._chain import Progress, report_paths, run_study
 from causalrec.study._check import check_study
 from causalrec.study._demo import run_demo
-from causalrec.study._describe import describe_graph, describe_graphs
+from causalrec.study._describe import describe_graph, describe_graphs, write_graph
 from causalrec.study._file import StudyFile, read_study
 from causalrec.study._starter import write_starter, write_world
 from causalrec.study._thresholds import breaches
@@ -19,6 +19,7 @@ __all__ = [
     "report_paths",
     "run_demo",
     "run_study",
+    "write_graph",
     "write_starter",
     "write_world",
 ]

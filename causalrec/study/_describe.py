@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from causalrec.errors import StudyError
 from causalrec.graph import CausalGraph, Estimand, list_graphs, load_graph
 from causalrec.results import Assumption, Result, Table
 
+if TYPE_CHECKING:
+    from causalrec.graph import Query
+
 _QUESTIONS = {
     "effect": "What does the exposure cause?",
     "mean": "What would the mean outcome be, had selection not been at work?",
+    "path": "What part of the effect runs through the mediator, and what part beside it?",
 }
 
 
@@ -29,8 +35,9 @@ def describe_graph(name: str, query: str | None = None) -> Result:
     ----------
     name : str
         A shipped graph, or the path of a DOT or DAGitty file.
-    query : {"effect", "mean"}, optional
-        By default what the graph can be asked: "mean" where it has an observed node.
+    query : {"effect", "mean", "path"}, optional
+        By default what the graph can be asked: "mean" where it has an observed node, else
+        "effect".
 
     Raises
     ------
@@ -45,8 +52,8 @@ def describe_graph(name: str, query: str | None = None) -> Result:
     graph = load_graph(name)
     asked = query or ("mean" if graph.observed else "effect")
     if asked not in _QUESTIONS:
-        raise StudyError(f"--query {asked!r}: ask for 'effect' or 'mean'.")
-    estimand = graph.identify(query=cast(Literal["effect", "mean"], asked))
+        raise StudyError(f"--query {asked!r}: ask for 'effect', 'mean' or 'path'.")
+    estimand = graph.identify(query=cast("Query", asked))
     return Result(
         kind="graph",
         title=f"{graph.name}: {graph.label}",
@@ -60,6 +67,35 @@ def describe_graph(name: str, query: str | None = None) -> Result:
         graph_dot=graph.to_dot(),
         adjustment=estimand.adjustment,
     )
+
+
+def write_graph(name: str, folder: Path, adjustment: tuple[str, ...] = ()) -> tuple[Path, ...]:
+    """Write the drawing of a graph (SVG) and its text for DAGitty.
+
+    Parameters
+    ----------
+    name : str
+        A shipped graph, or the path of a DOT or DAGitty file.
+    folder : path
+        Made if need be; the files are called after the graph.
+    adjustment : tuple of str
+        Nodes that the drawing marks as adjusted for.
+
+    Returns
+    -------
+    tuple of path
+        The drawing and the text.
+    """
+    from causalrec.reporting import graph_svg
+
+    graph = load_graph(name)
+    drawn = graph_svg(graph.to_dot(), adjustment)
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", graph.name) or "graph"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = folder / f"{stem}.svg", folder / f"{stem}.dagitty.txt"
+    for path, text in zip(written, (drawn, graph.to_dagitty()), strict=True):
+        path.write_text(text, encoding="utf-8", newline="\n")
+    return written
 
 
 def _nodes(graph: CausalGraph, estimand: Estimand) -> Table:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from causalrec.graph import CausalGraph, load_graph
+
 SMALL = """
 schema_version = 1
 graph = "exposure_click"
@@ -104,6 +106,21 @@ def test_graph_lists_shows_and_refuses(tmp_path: Path) -> None:
     refused = causalrec("graph", "exposure_click_latent", cwd=tmp_path)
     assert refused.returncode == 4
     assert "exposure <- taste -> click" in refused.stderr
+
+
+def test_graph_writes_its_drawing_and_dagitty_text(tmp_path: Path) -> None:
+    shown = causalrec("graph", "encouragement", "--output", "drawn", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "arm is an instrument" in shown.stdout
+    assert (tmp_path / "drawn" / "encouragement.svg").read_text("utf-8").startswith("<svg xmlns=")
+    text = (tmp_path / "drawn" / "encouragement.dagitty.txt").read_text("utf-8")
+    assert CausalGraph.from_dot(text) == load_graph("encouragement")
+    refused = causalrec("graph", "exposure_click_latent", "--output", "drawn", cwd=tmp_path)
+    assert refused.returncode == 4
+    assert (tmp_path / "drawn" / "exposure_click_latent.svg").is_file()
+    path = causalrec("graph", "user_group_mix", "--query", "path", cwd=tmp_path)
+    assert "natural indirect effect" in path.stdout
+    assert causalrec("graph", "--output", "drawn", cwd=tmp_path).returncode == 2
 
 
 def test_init_check_and_simulate(tmp_path: Path) -> None:
