@@ -20,6 +20,7 @@ from causalrec.evaluation._evaluation_rows import (
     measured_sums,
     value_rows,
 )
+from causalrec.evaluation._held_out import held_out
 from causalrec.evaluation._imputation import Imputation, imputation_of, refuse_the_evaluated
 from causalrec.evaluation._ndcg import (
     DECLINED,
@@ -222,6 +223,9 @@ class Evaluator:
             found.append(
                 _assumptions.outcome_model(self.imputation, used, known_rate=question.uniform)
             )
+        kept_apart = held_out(question.contenders, question.log, question.train)
+        if kept_apart is not None:
+            found.append(kept_apart)
         return (*found, _assumptions.speaks_of(question.sampled))
 
     def notes(self, sums: Sums | None) -> list[str]:

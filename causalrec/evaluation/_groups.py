@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BoolArray = npt.NDArray[np.bool_]
 MOST_LEVELS = 50
+MOST_NUMBERS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +95,12 @@ def _of_column(column: str, values: pd.Series, entity: str) -> list[Group]:
     levels = sorted(names.dropna().unique())
     if len(levels) < 2:
         raise DataError(f"Column {column!r} has only the level {levels}: there is nothing to part.")
+    if len(levels) > MOST_NUMBERS and pd.api.types.is_numeric_dtype(values):
+        raise DataError(
+            f"Column {column!r} holds numbers with {len(levels):,} different values: a group each"
+            " would say little. Cut it first, for example"
+            f" users[{column + '_group'!r}] = pandas.qcut(users[{column!r}], 4).astype(str)."
+        )
     if len(levels) > MOST_LEVELS:
         raise DataError(
             f"Column {column!r} has {len(levels):,} levels, more than {MOST_LEVELS}: cut it into a"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from causalrec import errors
 from causalrec.errors import DataError, StudyError
@@ -15,6 +16,8 @@ from causalrec.factorization._state import State, codes_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Bools = NDArray[np.bool_]
 
 UNKNOWN_USER = (
     "Users without events are predicted from the log's user table; users who came later are"
@@ -112,6 +115,24 @@ class Predictions:
     def predict_block(self, users: slice) -> Floats:
         """Return the prediction of a slice of user codes and every item, shape (b, n_items)."""
         return self._cut(self._fitted.block(users))
+
+    def seen(self, users: Sequence[Any] | pd.Index, items: Sequence[Any] | pd.Index) -> Bools:
+        """Return which aligned (user id, item id) pairs the model was trained on, shape (n,).
+
+        A pair with an unknown id was not.
+        """
+        import pandas as pd
+
+        state = self._fitted
+        user_codes, item_codes = (
+            known.get_indexer(pd.Index(ids, tupleize_cols=False))
+            for known, ids in ((state.user_ids, users), (state.item_ids, items))
+        )
+        counts = np.diff(state.seen_pointer)
+        width = len(state.item_ids)
+        trained = np.repeat(np.arange(len(counts)), counts) * width + state.seen_items
+        asked = np.where((user_codes < 0) | (item_codes < 0), -1, user_codes * width + item_codes)
+        return np.isin(asked, trained)
 
     def _cut(self, values: Floats) -> Floats:
         return values.clip(*self._fitted.outcome_range) if self.clip_to_range else values

@@ -139,6 +139,7 @@ def _effect(context: Context, question: EffectQuestion) -> Result:
         estimand=question.estimand,
         propensity=context.propensity_or_none(),
         sampled=question.sampled,
+        level=context.level,
         random_state=context.seed,
     )
     min_cell = context.study.study.min_cell
@@ -157,6 +158,7 @@ def _mean(context: Context, question: MeanQuestion) -> Result:
         sampled=question.sampled,
         population=question.population,
         min_cell=context.study.study.min_cell,
+        level=context.level,
         random_state=context.seed,
     )
     if not question.compare_with_randomized:
@@ -167,7 +169,11 @@ def _mean(context: Context, question: MeanQuestion) -> Result:
 
 def _bounds(context: Context, question: BoundsQuestion) -> Result:
     return causalrec.bounds(
-        context.log, kind=question.method, lam=question.lam, propensity=context.propensity
+        context.log,
+        kind=question.method,
+        lam=question.lam,
+        propensity=context.propensity,
+        level=context.level,
     )
 
 
@@ -180,23 +186,32 @@ def _evaluation(context: Context, question: EvaluationQuestion) -> Result:
         metrics=list(question.metrics),
         estimator=question.estimator,
         propensity=context.propensity,
+        graph=context.graph,
+        level=context.level,
         random_state=context.seed,
     )
 
 
 def _policy(context: Context, question: PolicyQuestion) -> Result:
-    return causalrec.policy_value(context.log, question.policy, estimator=question.estimator)
+    return causalrec.policy_value(
+        context.log, question.policy, estimator=question.estimator, level=context.level
+    )
 
 
 def _audit(context: Context, question: AuditQuestion) -> Result:
+    # A model is audited on the part of the log that it was not trained on.
+    train, test = (None, context.log) if question.model is None else context.parts
     return causalrec.audit(
-        context.log,
+        test,
         None if question.model is None else context.model(question.model),
+        train=train,
         user_groups=list(question.user_groups),
         item_groups=list(question.item_groups),
         propensity=context.propensity,
         graph=context.graph,
         min_cell=context.study.study.min_cell,
+        level=context.level,
+        random_state=context.seed,
     )
 
 

@@ -14,7 +14,7 @@ from causalrec.study._file import AuditQuestion, EffectQuestion, MeanQuestion, r
 _NEEDS: dict[str, tuple[Kind, ...]] = {
     "effect": ("candidates",),
     "mean": ("ratings", "candidates"),
-    "bounds": ("ratings", "candidates"),
+    "bounds": ("ratings",),
     "evaluation": ("ratings", "candidates"),
     "policy_value": ("impressions",),
     "audit": ("ratings", "candidates", "impressions"),
@@ -73,7 +73,7 @@ def _identified(context: Context, question: Any) -> str:
         context.log.column(column)
     if isinstance(question, EffectQuestion):
         return _words(context, question.name, "effect")
-    if isinstance(question, MeanQuestion) and question.using == "observed":
+    if isinstance(question, MeanQuestion) and question.using != "randomized":
         if context.graph is None:
             return "no graph: missing at random given every column is taken on trust"
         return _words(context, question.name, "mean")

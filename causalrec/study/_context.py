@@ -27,6 +27,7 @@ class Context:
         self.study = study
         self.base = base
         self.seed = study.study.seed
+        self.level = study.study.level
         self._models: dict[str, DebiasedMF] = {}
 
     @cached_property

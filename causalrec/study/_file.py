@@ -100,7 +100,8 @@ class MeanQuestion(_Question):
 
     kind: Literal["mean"]
     estimator: MeanEstimator = "dr"
-    using: Literal["observed", "randomized"] = "observed"
+    using: Literal["observed", "randomized"] | None = None
+    """By default the randomised slice where the log has one, else what was observed."""
     by: str | None = None
     population: Literal["supported", "all"] = "supported"
     sampled: tuple[Literal["user", "item"], ...] = ("user", "item")

@@ -106,3 +106,23 @@ def test_the_interval_of_a_regression_says_what_it_leaves_out(sliced):
     mean = cr.estimate_mean(sliced.log, estimator="regression")
     model = next(a for a in mean.assumptions if a.name == "right outcome model")
     assert "too short by the model's error" in model.evidence
+
+
+def test_a_model_judged_on_its_own_training_cells_is_called_so():
+    world = cr.simulate("music", n_users=80, n_items=30, density=0.3, random_state=0)
+    train, test = world.log.split(random_state=0)
+    p = world.potential.propensity
+    model = cr.DebiasedMF("naive", n_factors=2).fit(train)
+
+    def kept_apart(log, **options):
+        result = cr.evaluate(model, log, ["mse"], propensity=p, **options)
+        return next(a for a in result.assumptions if a.name == "held-out cells")
+
+    assert kept_apart(test).status == "tested"
+    assert kept_apart(train).status == "violated"
+    assert "'model' on 100.0%" in kept_apart(train).evidence
+    whole = kept_apart(world.log)
+    assert whole.status == "violated"
+    assert f"{len(train.observed_cells()) / len(world.log.observed_cells()):.1%}" in whole.evidence
+    assert kept_apart(test, train=train).status == "tested"
+    assert model.seen([-1], [-1]).tolist() == [False]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from causalrec.errors import IdentificationError, StudyError
+from causalrec.errors import DataError, IdentificationError, StudyError
 from causalrec.results import Result
 from causalrec.study import check_study, read_study, run_study, write_starter, write_world
 from causalrec.study._store import Store
@@ -222,3 +222,61 @@ by = "country"
     by_country = [row for row in rows if row.group]
     assert by_country
     assert {row.status for row in by_country} == {"suppressed"}
+
+
+MUSIC = """
+schema_version = 1
+graph = "rating_selection"
+
+[study]
+title = "A small music service"
+output = "out"
+formats = ["json"]
+level = 0.8
+
+[log]
+world = "music"
+world_options = { n_users = 150, n_items = 40, density = 0.2 }
+
+[models.ips]
+estimator = "ips"
+n_factors = 2
+
+[[questions]]
+kind = "mean"
+name = "mean"
+estimator = "snips"
+by = "country"
+
+[[questions]]
+kind = "bounds"
+name = "bounds"
+
+[[questions]]
+kind = "evaluation"
+name = "evaluation"
+models = ["ips"]
+metrics = ["mse"]
+
+[[questions]]
+kind = "audit"
+name = "audit"
+model = "ips"
+user_groups = ["country"]
+"""
+
+
+def test_every_question_speaks_at_the_level_of_the_study(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(MUSIC)
+    result = run_study(path)
+    rows = [row for section in result.sections for row in section.rows]
+    assert {row.level for row in rows if row.lower is not None} == {0.8}
+    audit = result.sections[3]
+    assert "train" in audit.provenance.data, "a model is audited on what it was not trained on"
+
+
+def test_check_refuses_bounds_of_a_log_of_candidates(study: Path) -> None:
+    study.write_text(SMALL + '\n[[questions]]\nkind = "bounds"\nname = "bounds"\n')
+    with pytest.raises(DataError, match="ratings"):
+        check_study(study)
