@@ -27,6 +27,7 @@ _KIND_WORDS = {
     "audit": "Fairness audit",
     "tuning": "Tuning",
     "propensity": "Propensity diagnostics",
+    "graph_check": "Check of a graph",
     "study": "Study",
 }
 _STATUS_ORDER = ("violated", "untestable", "tested", "by design")

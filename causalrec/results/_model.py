@@ -128,7 +128,7 @@ class Result(_Frozen):
     schema_version: str = SCHEMA_VERSION
     kind: str
     """"effect", "mean", "bounds", "evaluation", "policy_value", "comparison", "audit", "tuning",
-    "propensity", "study"."""
+    "propensity", "graph_check", "study"."""
     title: str
     name: str = ""
     """The question's name in a study."""
