@@ -12,7 +12,7 @@ from causalrec.effects._nuisances import Fitter, as_outcome_model
 from causalrec.effects._population import Population, find_population
 from causalrec.effects._scores import Computation, _side_by_side
 from causalrec.errors import DataError, StudyError
-from causalrec.nuisances import PropensityModel
+from causalrec.nuisances import KnownPropensity, PropensityModel
 from causalrec.scores import Score, effect_score
 
 if TYPE_CHECKING:
@@ -96,11 +96,11 @@ def arm_population(
         for name, _, status in identified.assumptions
     )
     covariates = columns_of(identified)
-    model = (
-        PropensityModel("independence", random_state=question.random_state)
-        if by_design or not covariates
-        else PropensityModel(covariates=covariates, random_state=question.random_state)
-    )
+    model: Any = PropensityModel(covariates=covariates, random_state=question.random_state)
+    if by_design or not covariates:
+        z = found.outcome_log.exposure
+        assert z is not None  # the instrument
+        model = KnownPropensity(np.full(len(z), float(z.mean())), of="exposure")
     given = model if propensity is None else propensity
     return find_population(found.outcome_log, graph, given, question)
 
@@ -127,6 +127,8 @@ def both_effects(
     exposures = found.exposure_log
     if population.n_set_aside:
         exposures = exposures.select(population.supported)
+    if not covariates:  # nothing to model: differences of means
+        question = replace(question, estimator="snips")
     computations, scores = [], []
     for rows in (population.rows, exposures):
         asked = replace(population, rows=rows)
@@ -134,7 +136,7 @@ def both_effects(
         if hasattr(model, "covariates") and model.covariates is None:
             model = model.clone()
             model.covariates = covariates
-        fitted = Fitter(asked, graph, question, model if covariates else None).fit(seed)
+        fitted = Fitter(asked, graph, question, model).fit(seed)
         computations.append(Computation(asked, question, fitted))
     everybody = computations[0].everybody()
     scores += [one.adjusted(everybody, 1) for one in computations]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from causalrec.effects._econml import fit_econml
+from causalrec.effects._front_door_result import effect_by_front_door
 from causalrec.effects._instrument import effect_by_instrument
 from causalrec.effects._nuisances import Fitter, Nuisances
 from causalrec.effects._population import Population, find_population
@@ -33,7 +34,7 @@ def estimate_effect(
     log: InteractionLog,
     graph: CausalGraph,
     *,
-    estimator: Literal["dr", "ips", "snips", "regression", "econml", "iv"] = "dr",
+    estimator: Literal["dr", "ips", "snips", "regression", "econml", "iv", "front-door"] = "dr",
     estimand: Literal["ate", "att", "atu", "overlap"] = "ate",
     contrast: tuple[int, int] = (1, 0),
     unit: Literal["item", "slate", "user"] = "item",
@@ -55,13 +56,15 @@ def estimate_effect(
         Of candidates: eligible rows, exposed or not, with an outcome that can occur in both arms.
     graph : CausalGraph
         Decides the covariates, or refuses.
-    estimator : {"dr", "ips", "snips", "regression", "econml", "iv"}
+    estimator : {"dr", "ips", "snips", "regression", "econml", "iv", "front-door"}
         "dr" is right if the propensities or the outcome models are. "ips" and "snips" need the
         propensities, "regression" the outcome models. "econml" is EconML's `LinearDRLearner` on
         our folds, with our interval. "iv" is the effect among the rows whose exposure the graph's
         instrument changes (LATE; Angrist, Imbens & Rubin 1996): the ratio of the doubly robust
         effects of the instrument on outcome and exposure, with Anderson and Rubin's interval where
-        the instrument is weak; `propensity` is then that of the instrument.
+        the instrument is weak; `propensity` is then that of the instrument. "front-door" is the
+        effect through the graph's mediator that carries all of it, of any kind (Fulcher, Shpitser,
+        Marealle & Tchetgen Tchetgen 2020).
     estimand : {"ate", "att", "atu", "overlap"}
         Average over the supported rows, over the exposed or the unexposed of them, or weighted by
         p (1 - p).
@@ -141,8 +144,9 @@ def estimate_effect(
     identified = checked_graph(graph).identify(query="effect", strategies=strategies)
     check_columns(log, graph, identified)
     cluster_codes(log, question.sampled)  # refuse unknown clusters before the work
-    if estimator == "iv":
-        return effect_by_instrument(log, graph, identified, question, outcome_model, propensity)
+    if estimator in OTHER_WAYS:
+        way = effect_by_instrument if estimator == "iv" else effect_by_front_door
+        return way(log, graph, identified, question, outcome_model, propensity)
     population = find_population(log, graph, propensity, question)
     kept, spread = _median_of_repeats(population, graph, question, outcome_model)
     return write_effect(kept, identified, spread)

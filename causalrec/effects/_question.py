@@ -10,7 +10,7 @@ from causalrec.errors import StudyError, near_miss
 
 Estimator = Literal["dr", "ips", "snips", "regression", "econml"]
 Estimand = Literal["ate", "att", "atu", "overlap"]
-OTHER_WAYS = {"iv": "instrument"}
+OTHER_WAYS = {"iv": "instrument", "front-door": "front-door"}
 """Estimators for where no adjustment is enough, and the strategy of the graph that each needs."""
 
 WHOM: dict[str, str] = {

@@ -156,3 +156,13 @@ def test_known_probabilities_of_the_arm_and_the_report(world: Any, tmp_path: Any
     assert low < world.population_truth["late"] < high
     cr.write_report(found, tmp_path / "iv.html")
     assert type(found).from_json(found.to_json()).value == found.value
+
+
+def test_a_graph_without_covariates_gives_the_ratio_of_means(world: Any) -> None:
+    graph = cr.CausalGraph.from_dot(
+        "digraph { arm [role=instrument]; exposed [role=exposure]; watch_time [role=outcome];"
+        " taste [role=latent]; arm -> exposed -> watch_time; taste -> {exposed watch_time}; }"
+    )
+    found = cr.estimate_effect(world.log, graph, estimator="iv", n_repeats=1)
+    assert found.value == pytest.approx(found["wald"].value, rel=1e-9)
+    assert found.standard_error == pytest.approx(found["wald"].standard_error, rel=1e-9)
