@@ -5,7 +5,7 @@ columns are adjusted for; a graph that does not identify what is asked is refuse
 path in words.
 """
 
-from causalrec.graph._estimand import Covariate, Estimand
+from causalrec.graph._estimand import Covariate, Estimand, PathEffect, Query
 from causalrec.graph._files import checked_graph, list_graphs, load_graph
 from causalrec.graph._model import CausalGraph
 from causalrec.graph._node import Node
@@ -15,6 +15,8 @@ __all__ = [
     "Covariate",
     "Estimand",
     "Node",
+    "PathEffect",
+    "Query",
     "checked_graph",
     "list_graphs",
     "load_graph",

@@ -272,7 +272,7 @@ def _test(columns: _Columns, one: Implication, sampled: tuple[str, ...]) -> Find
             labels=labels,
             sampled=dimensions,
             population=f"all {one.unit} of the log",
-            estimator="generalised covariance measure",
+            estimator="residuals",
         )
         for dimensions in _clusterings(one.unit, sampled)
     ]

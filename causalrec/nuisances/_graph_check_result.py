@@ -52,6 +52,10 @@ def graph_check_result(
             f" show (something unmeasured joins them, or rows were selected): {pairs}{more}."
         )
     notes.append(
+        "Correlations are of residuals: what regressions on the given columns, out of fold, leave"
+        " of the two (generalised covariance measure, Shah & Peters 2020)."
+    )
+    notes.append(
         "A graph that is not rejected is not proved: graphs with other arrows can imply the same"
         " independences, and an arrow too many implies nothing that could fail."
     )
@@ -120,7 +124,8 @@ def _row(finding: Finding, adjusted: float, level: float) -> Row:
         unit=one.unit,
         metric="residual correlation",
         clusters=estimate.clusters,
-        note=f"{finding.names} depart most." if adjusted <= level else "",
+        # Words have a column a level: say which departs most.
+        note=f"{finding.names} depart most." if adjusted <= level and "=" in finding.names else "",
     )
 
 
