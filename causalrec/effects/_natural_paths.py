@@ -203,40 +203,46 @@ def _write(
         answer=f"Being exposed changes {outcome} by {amount(total)} a row: {amount(through)}"
         f" through {mediator}, {amount(beside)} beside it (share mediated {amount(share)}).",
         rows=rows,
-        tables=(
-            Table(
-                name="parts",
-                title="The parts of the effect",
-                columns=("part", "value"),
-                rows=((INDIRECT, through.value), (DIRECT, beside.value)),
-                caption="They add up to the total.",
-                figure="bars",
-                x="part",
-                y=("value",),
-            ),
-        ),
-        assumptions=(
-            *(
-                Assumption(name=name, statement=statement, status=status)
-                for name, statement, status in identified.assumptions
-            ),
-            Assumption(
-                name="overlap",
-                statement="Every row could have been in either arm given its covariates, and given"
-                " its mediator as well.",
-                status="tested",
-                evidence=f"{aside:,} of {log.n_rows:,} rows could not and are set aside.",
-            ),
-            Assumption(
-                name="right nuisances",
-                statement="The models of exposure with and without the mediator, or those of the"
-                " outcome and its mean given the exposure, are right. The interval takes them as"
-                " known.",
-                status="untestable",
-            ),
-        ),
+        tables=(_parts(through.value, beside.value),),
+        assumptions=_assumptions(identified, aside, log.n_rows),
         notes=(identified.words,),
         graph_dot=identified.graph_dot,
         adjustment=identified.adjustment,
         provenance=provenance(log, random_state, {"sampled": list(joint.sampled)}),
     ).with_internals(estimate=joint)
+
+
+def _parts(through: float | None, beside: float | None) -> Table:
+    return Table(
+        name="parts",
+        title="The parts of the effect",
+        columns=("part", "value"),
+        rows=((INDIRECT, through), (DIRECT, beside)),
+        caption="They add up to the total.",
+        figure="bars",
+        x="part",
+        y=("value",),
+    )
+
+
+def _assumptions(identified: Estimand, aside: int, n_rows: int) -> tuple[Assumption, ...]:
+    return (
+        *(
+            Assumption(name=name, statement=statement, status=status)
+            for name, statement, status in identified.assumptions
+        ),
+        Assumption(
+            name="overlap",
+            statement="Every row could have been in either arm given its covariates, and given"
+            " its mediator as well.",
+            status="tested",
+            evidence=f"{aside:,} of {n_rows:,} rows could not and are set aside.",
+        ),
+        Assumption(
+            name="right nuisances",
+            statement="The models of exposure with and without the mediator, or those of the"
+            " outcome and its mean given the exposure, are right. The interval takes them as"
+            " known.",
+            status="untestable",
+        ),
+    )
