@@ -77,6 +77,11 @@ class Node:
             raise GraphError(f"The column of node {self.name!r} {problem}.")
         if problem := name_problem(plain_text(self.label), empty=True):
             raise GraphError(f"The label of node {self.name!r} {problem}.")
+        if self.time is not None and (type(self.time) is not int or abs(self.time) >= 10**9):
+            raise GraphError(
+                f"Node {self.name!r} has the time {self.time!r}; a time is a whole number of at"
+                " most nine digits, in any count that keeps the order."
+            )
         if self.latent and self.role in SINGLE_ROLES:
             raise GraphError(
                 f"Node {self.name!r} is the {self.role} and latent. The {self.role} must be"

@@ -297,15 +297,17 @@ def _graphs(draw: st.DrawFn) -> CausalGraph:
     names = draw(st.lists(_NAMES, unique=True, max_size=6))
     singles = ["exposure", "outcome", "observed"]
     nodes = []
-    for name in names:
-        role = draw(st.sampled_from([*singles, "covariate", "latent", "instrument", "mediator"]))
+    others = ["covariate", "latent", "instrument", "mediator", "selection", "shadow"]
+    for number, name in enumerate(names):
+        role = draw(st.sampled_from([*singles, *others]))
         if role in singles:
             singles.remove(role)
         latent = role == "latent" or (role in ("instrument", "mediator") and draw(st.booleans()))
         column = None if latent or draw(st.booleans()) else f"column of {name}"
         entity = draw(st.sampled_from([None, "user", "item", "event"]))
         label = draw(_NAMES | st.just(""))
-        nodes.append(Node(name, role, column, entity, label, latent))
+        time = draw(st.sampled_from([None, number - 2]))  # arrows run from earlier names to later
+        nodes.append(Node(name, role, column, entity, label, latent, time))
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     edges = draw(st.lists(st.sampled_from(pairs), unique=True)) if pairs else []
     name = draw(_NAMES | st.just(""))

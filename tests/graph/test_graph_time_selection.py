@@ -6,7 +6,7 @@ import networkx as nx
 import pytest
 
 from causalrec.errors import GraphError, IdentificationError
-from causalrec.graph import CausalGraph
+from causalrec.graph import CausalGraph, Node
 
 
 def graph_of(body: str) -> CausalGraph:
@@ -54,6 +54,12 @@ def test_an_arrow_against_time_is_refused() -> None:
         graph_of("E [exposure, time=1] W [time=2] W -> E")
     with pytest.raises(GraphError, match="A time is a whole number, not 'noon'"):
         graph_of("E [exposure, time=noon]")
+
+
+@pytest.mark.parametrize("time", [1.5, True, 10**9, "3"])
+def test_a_time_is_a_whole_number(time: object) -> None:
+    with pytest.raises(GraphError, match="a time is a whole number"):
+        Node("W", time=time)  # type: ignore[arg-type]
 
 
 def test_times_are_written_and_read_again() -> None:
