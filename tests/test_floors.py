@@ -85,6 +85,14 @@ def test_architecture_page_names_the_same_floors() -> None:
     assert {room: ranks[order] for room, order in named.items()} == FLOORS
 
 
+def test_architecture_page_points_at_files_that_exist() -> None:
+    page = (PACKAGE.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(r"\| `([\w/]+/?[\w.]+\.(?:py|dot))` \|$", page, flags=re.MULTILINE)
+    assert len(named) >= 8
+    for path in named:
+        assert (PACKAGE / path).exists() or (PACKAGE.parent / path).exists(), path
+
+
 def test_a_room_never_bears_the_name_of_a_public_function() -> None:
     import causalrec
 
