@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -128,9 +127,12 @@ def read_bandit_folder(folder: Path, campaign: str) -> tuple[pd.DataFrame, pd.Da
     """
     owner = "ZOZO Research, and inside their Python package obp"
     # pandas' default parser may miss the last bit of a number, and which it misses varies.
-    read = partial(pd.read_csv, float_precision="round_trip")
-    events = read(_file(folder, f"{campaign}.csv", "the Open Bandit Dataset", owner))
-    items = read(_file(folder, "item_context.csv", "the Open Bandit Dataset", owner))
+    events, items = (
+        pd.read_csv(
+            _file(folder, name, "the Open Bandit Dataset", owner), float_precision="round_trip"
+        )
+        for name in (f"{campaign}.csv", "item_context.csv")
+    )
     names = [name for name in events.columns if name.startswith("user-item_affinity_")]
     of_item = np.array([int(name.rsplit("_", 1)[1]) for name in names])
     affinity = events[names].to_numpy()[:, np.argsort(of_item)]
