@@ -32,6 +32,7 @@ def breaches(result: Result, thresholds: list[str]) -> list[str]:
 
     Examples
     --------
+    >>> from causalrec.results import Row
     >>> row = Row(label="effect", value=0.2, lower=0.1, upper=0.3)
     >>> section = Result(kind="effect", title="Effect", name="sells", rows=(row,))
     >>> study = Result(kind="study", title="Study", sections=(section,))
