@@ -12,6 +12,30 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
+PROMISES = {
+    "effect_of_recommendation": (
+        "The log does not contradict the graph",
+        "Being exposed changes purchase by",
+        "times as strong as",
+        "None of this proves that nothing is unmeasured",
+        "effect-report.html",
+    ),
+    "ab_encouragement": (
+        "exposure <- taste -> watch_time",
+        "compliers",
+        "This is not the effect on everybody",
+        "encouragement-report.html",
+    ),
+    "why_not_identified": (
+        "exposure <- taste -> click",
+        "identified by instrument",
+        "identified by front-door",
+        "rating -> observed",
+        "Three ways out",
+    ),
+}
+
+
 def _run(name: str, *arguments: str, cwd: Path) -> str:
     command = [sys.executable, str(EXAMPLES / name), *arguments]
     run = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
@@ -20,7 +44,16 @@ def _run(name: str, *arguments: str, cwd: Path) -> str:
 
 
 def test_every_example_is_run_here() -> None:
-    assert {p.name for p in EXAMPLES.glob("*.py")} == {"coat.py", "factorize_by_hand.py"}
+    assert {p.stem for p in EXAMPLES.glob("*.py")} == {"coat", "factorize_by_hand", *PROMISES}
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_it_says_what_it_promises(name: str, tmp_path: Path) -> None:
+    printed = _run(f"{name}.py", cwd=tmp_path)
+    for promise in PROMISES[name]:
+        assert promise in printed
+    for report in tmp_path.glob("*.html"):
+        assert report.stat().st_size < 300 * 1024
 
 
 def test_factorize_by_hand(tmp_path: Path) -> None:
