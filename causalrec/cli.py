@@ -122,10 +122,12 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Run a study: its answers, report and ledger of assumptions."""
-    from causalrec.study import breaches, report_paths, run_study
+    from causalrec.study import breaches, read_study, read_thresholds, report_paths, run_study
 
+    names = [question.name for question in read_study(study).questions]
+    thresholds = read_thresholds(fail_on or [], names)
     result = run_study(study, output=output, progress=_Progress(quiet))
-    breached = breaches(result, fail_on or [])
+    breached = breaches(result, thresholds)
     written = [str(path) for path in report_paths(study, output)]
     _print(_answers(result, written), {**result.to_dict(), "breaches": breached}, as_json)
     for line in breached:

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -120,17 +120,22 @@ def _bandit_sample(policy: str, campaign: str) -> tuple[pd.DataFrame, pd.DataFra
     return events, items
 
 
+def _read_exactly(path: Path, **options: Any) -> pd.DataFrame:
+    """Read a CSV file to the last bit of its numbers, which pandas before 3.1 must be told."""
+    if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):
+        options["float_precision"] = "round_trip"
+    frame: pd.DataFrame = pd.read_csv(path, **options)
+    return frame
+
+
 def read_bandit_folder(folder: Path, campaign: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return events and items of one campaign as its owners distribute it.
 
     The affinities with every item become one column, the affinity with the item shown.
     """
     owner = "ZOZO Research, and inside their Python package obp"
-    # pandas' default parser may miss the last bit of a number, and which it misses varies.
     events, items = (
-        pd.read_csv(
-            _file(folder, name, "the Open Bandit Dataset", owner), float_precision="round_trip"
-        )
+        _read_exactly(_file(folder, name, "the Open Bandit Dataset", owner))
         for name in (f"{campaign}.csv", "item_context.csv")
     )
     names = [name for name in events.columns if name.startswith("user-item_affinity_")]
@@ -313,7 +318,7 @@ def kuairec(path: Folder) -> InteractionLog:
     owner = "its authors, under CC BY-SA 4.0, and with code of papers that use it"
     file = _file(Path(path), "random.txt", "the uniform part of KuaiRec", owner)
     names = ["user_id", "item_id", "watch_ratio"]
-    events = pd.read_csv(file, header=None, names=names, float_precision="round_trip")
+    events = _read_exactly(file, header=None, names=names)
     return InteractionLog(events, outcome="watch_ratio", randomized=True).with_note(
         "the uniform part of KuaiRec only: videos shown at random"
     )

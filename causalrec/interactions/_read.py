@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -160,7 +161,12 @@ def _read(
 
 def _frame(connection: duckdb.DuckDBPyConnection, select: str) -> pd.DataFrame:
     connection.execute("SET TimeZone = 'UTC'")
-    frame: pd.DataFrame = connection.execute(select).df()
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        # duckdb still calls a pandas option that pandas 4 will drop; nothing of ours.
+        warnings.filterwarnings("ignore", category=pd.errors.Pandas4Warning)
+        frame: pd.DataFrame = connection.execute(select).df()
     return frame
 
 

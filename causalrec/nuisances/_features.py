@@ -15,7 +15,7 @@ from causalrec.graph import checked_graph
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalrec.graph import CausalGraph
+    from causalrec.graph import CausalGraph, Estimand
     from causalrec.interactions import InteractionLog
 
 Floats = NDArray[np.float64]
@@ -223,6 +223,7 @@ def choose_covariates(
             strategies=("randomised", "back-door"),
         )
         columns = [covariate.column for covariate in estimand.covariates]
+        _check_entities(log, estimand)
         note = f"The graph asks to adjust for {_listed(columns)} ({estimand.strategy})."
         return Covariates(*_by_entity(log, columns), notes=(note,), strategy=estimand.strategy)
     user, left_user = _usable(log.users, {log.columns.user_id})
@@ -234,6 +235,19 @@ def choose_covariates(
     left = [*left_user, *left_item]
     dropped = (f"Left out (dates, names or free text): {_listed(left)}.",) if left else ()
     return Covariates(user, item, notes=(note, *dropped))
+
+
+def _check_entities(log: InteractionLog, estimand: Estimand) -> None:
+    """Refuse a covariate that the graph declares of another entity than the log's table says."""
+    for covariate in estimand.covariates:
+        found = log.entity_of(covariate.column)
+        if covariate.entity not in {None, found}:
+            raise DataError(
+                f"The graph says that {covariate.node!r} belongs to the {covariate.entity}"
+                f" (entity={covariate.entity}), but column {covariate.column!r} stands in the"
+                f" {found}s table. Say entity={found} in the graph, or name the column that was"
+                " meant (column=...)."
+            )
 
 
 def _by_entity(

@@ -251,3 +251,11 @@ def test_it_shows_its_parameters_and_asks_for_a_graph() -> None:
     world = cr.simulate("music", n_users=40, n_items=20, random_state=0)
     with pytest.raises(GraphError, match="load_graph"):
         PropensityModel().fit(world.log, graph="rating_selection")  # type: ignore[arg-type]
+
+
+def test_a_covariate_declared_of_another_table_is_refused():
+    world = cr.simulate("music", n_users=40, n_items=20, density=0.3, random_state=0)
+    text = world.graph.to_dot()
+    wrong = cr.CausalGraph.from_dot(text.replace("entity=user", "entity=item", 1))
+    with pytest.raises(DataError, match=r"stands in the users table\. Say entity=user"):
+        PropensityModel().fit(world.log, graph=wrong)
