@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -63,11 +61,8 @@ def test_the_line_holds_for_other_folds_and_starts(coat, seed: int) -> None:
     assert error["mrdr"] <= 1.11
 
 
-def test_default_fit_takes_under_a_second(coat) -> None:
-    propensity = KnownPropensity(coat.propensities)
-    start = time.process_time()
-    model = DebiasedMF().fit(coat.train, propensity)
-    assert time.process_time() - start < 1.0
+def test_a_small_fit_does_not_wait_for_a_compiler(coat) -> None:
+    model = DebiasedMF().fit(coat.train, KnownPropensity(coat.propensities))
     assert model.solver_path_ == "scipy"
 
 

@@ -344,14 +344,6 @@ LARGE = {
 
 
 @pytest.mark.parametrize("body", LARGE)
-def test_sixty_confounders_take_no_time(body: str) -> None:
-    import time
-
-    graph = graph_of(body)
-    graph.identify()  # the import of DoWhy is not what is timed
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        assert graph.identify().strategy == LARGE[body]
-        times.append(time.process_time() - start)
-    assert min(times) < 0.2  # .01 to .05 s alone on a core; subset searches would take hours
+def test_sixty_confounders_are_identified(body: str) -> None:
+    """A search over subsets would never end; benchmarks/start_up.py prints the time."""
+    assert graph_of(body).identify().strategy == LARGE[body]
