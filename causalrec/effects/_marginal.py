@@ -3,7 +3,8 @@
 The marginal sensitivity model (Tan 2006): given the covariates and the potential outcomes, the
 odds of exposure lie within [1/Lambda, Lambda] times those of the propensity. Where outcome models
 were fitted, the bounds are sharp and doubly robust (Dorn & Guo 2022; Dorn, Guo & Kallus 2024);
-where not, those of Zhao, Small & Bhattacharya (2019), which are wider.
+where not, those of Zhao, Small & Bhattacharya (2019), which are wider. For the effect on the
+exposed only the mean of the unexposed is in doubt, and its weights have no part that is known.
 """
 
 from __future__ import annotations
@@ -94,12 +95,7 @@ class MarginalSensitivity:
     @property
     def obstacle(self) -> str:
         """Why there are no bounds, or "" where there are."""
-        question = self.computation.question
-        if question.estimand == "overlap":
-            return "the overlap's weights are the propensities that would be wrong"
-        if not self.sharp and question.estimand != "ate":
-            return "without outcome models they are computed for the average effect only"
-        if not self.sharp and not question.sampled:
+        if not self.sharp and not self.computation.question.sampled:
             return "without outcome models they have no design-based interval"
         return ""
 
@@ -108,7 +104,10 @@ class MarginalSensitivity:
         """Which bounds these are."""
         if self.sharp:
             return "sharp, doubly robust (Dorn & Guo 2022; Dorn, Guo & Kallus 2024)"
-        return "by sorted weights (Zhao, Small & Bhattacharya 2019), not sharp"
+        return (
+            "of the self-normalised effect by sorted weights (Zhao, Small & Bhattacharya 2019), not"
+            " sharp, with the propensities as known"
+        )
 
     def at(self, lam: float) -> Bounds:
         """Return the bounds at a Lambda."""
@@ -193,15 +192,16 @@ class MarginalSensitivity:
         weighted = computation.question.estimator != "regression"
         if_exposed, if_not = (y, y) if weighted else (exposed[0].mean, unexposed[0].mean)
         rows = np.zeros(len(y))
-        if target in ("ate", "att"):  # the exposed would, unexposed, have had at least rho0
+        if target != "atu":  # the exposed would, unexposed, have had at least rho0
             worst, rho = self._end(y, unexposed, lam, -side)
             rows += a * (if_exposed - rho)
             rows -= (1.0 - a) * p / (1.0 - p) * (worst - rho) * weighted
-        if target in ("ate", "atu"):
+        if target != "att":
             worst, rho = self._end(y, exposed, lam, side)
             rows += (1.0 - a) * (rho - if_not)
             rows += a * (1.0 - p) / p * (worst - rho) * weighted
-        return rows
+        # Whom the overlap speaks of is what was supposed, p (1 - p), whatever the true odds are.
+        return rows * p * (1.0 - p) if target == "overlap" else rows
 
     @staticmethod
     def _end(y: Floats, laws: tuple[Law, Law], lam: float, side: float) -> tuple[Floats, Floats]:
@@ -215,15 +215,29 @@ class MarginalSensitivity:
     def _sorted(self, lam: float) -> Bounds:
         computation = self.computation
         population, question = computation.population, computation.question
-        a, p = population.exposure, computation.nuisances.propensity
+        a, p, target = population.exposure, computation.nuisances.propensity, question.estimand
         clusters = cluster_codes(population.rows, question.sampled)
         label = (question.estimator,)
-        options: Any = {"sampled": question.sampled, "level": question.level}
+        options: Any = {
+            "sampled": question.sampled,
+            "level": question.level,
+            "row_weight": p * (1.0 - p) if target == "overlap" else 1.0,
+        }
         one, none = (
             marginal_sensitivity_bounds(
-                population.outcome, chance, inside, lam, clusters, label, **options
+                population.outcome,
+                np.ones_like(p) if target == itself else chance,
+                inside,
+                lam,
+                clusters,
+                label,
+                of="unobserved" if target == other else "everybody",
+                **options,
             )
-            for chance, inside in ((p, a), (1.0 - p, 1.0 - a))
+            for chance, inside, itself, other in (
+                (p, a, "att", "atu"),
+                (1.0 - p, 1.0 - a, "atu", "att"),
+            )
         )
         return self._bounds(
             one.lower_bound - none.upper_bound, one.upper_bound - none.lower_bound, label, lam

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -166,6 +166,8 @@ def marginal_sensitivity_bounds(
     clusters: Mapping[str, IntArray],
     labels: Sequence[str] | None = None,
     *,
+    of: Literal["everybody", "unobserved"] = "everybody",
+    row_weight: ArrayLike = 1.0,
     groups: IntArray | None = None,
     n_groups: int | None = None,
     **estimate_options: Any,
@@ -174,10 +176,10 @@ def marginal_sensitivity_bounds(
 
     Under the marginal sensitivity model (Tan 2006) the odds of the true P(O = 1 | X, Y) lie
     within [1 / lam, lam] times those of p, so a weight lies in [1 + (1/p - 1) / lam,
-    1 + (1/p - 1) lam]. The extreme self-normalised means put the large weights above a threshold
-    of h and the small ones below (Zhao, Small & Bhattacharya 2019, section 4.3): found by
-    sorting. At the optimum the threshold is the bound itself, so its influence is that of the
-    weights as they stand.
+    1 + (1/p - 1) lam], and without the 1 where the mean is that of the unobserved. The extreme
+    self-normalised means put the large weights above a threshold of h and the small ones below
+    (Zhao, Small & Bhattacharya 2019, section 4.3): found by sorting. At the optimum the threshold
+    is the bound itself, so its influence is that of the weights as they stand.
 
     Parameters
     ----------
@@ -187,6 +189,10 @@ def marginal_sensitivity_bounds(
     observed : array-like (n,) of 0 and 1
     lam : float
         At least 1; 1 gives SNIPS itself.
+    of : {"everybody", "unobserved"}
+        Whose mean it is: a row that was observed is no news about the unobserved but by its odds.
+    row_weight : array-like (n,)
+        Known weight of each row in the mean, at least 0.
     clusters, labels, groups, n_groups
         As in `Estimate.from_score`; bounds are computed within each group.
     **estimate_options
@@ -212,10 +218,13 @@ def marginal_sensitivity_bounds(
     codes, count = check_groups(
         np.zeros(len(values), np.int64) if groups is None else groups, n_groups, len(values)
     )
-    odds = np.where(seen, 1.0 / np.where(seen, p, 1.0) - 1.0, 0.0)
+    known = np.broadcast_to(np.asarray(row_weight, dtype=np.float64), values.shape)
+    odds = known * np.where(seen, 1.0 / np.where(seen, p, 1.0) - 1.0, 0.0)
+    sure = known if of == "everybody" else np.zeros_like(values)
+    limits = sure + odds / lam, sure + odds * lam
     ends = []
     for large_above in (False, True):
-        weight = _extreme_weights(values, odds, seen, codes, count, lam, large_above)
+        weight = _extreme_weights(values, limits, seen, codes, count, large_above)
         ends.append(_Weighted((weight * values)[:, None], weight[:, None]))
     lower, upper = (
         Estimate.from_score(
@@ -257,15 +266,14 @@ def _check_model(lam: float, propensity: FloatArray, seen: np.ndarray) -> None:
 
 def _extreme_weights(
     values: FloatArray,
-    odds: FloatArray,
+    limits: tuple[FloatArray, FloatArray],
     seen: np.ndarray,
     codes: IntArray,
     count: int,
-    lam: float,
     large_above: bool,
 ) -> FloatArray:
     """Weights that make each group's self-normalised mean extreme; 0 where not observed."""
-    small, large = 1.0 + odds / lam, 1.0 + odds * lam
+    small, large = limits
     weight = np.zeros_like(values)
     order = np.lexsort((values, codes))
     order = order[seen[order] & (codes[order] < count)]
@@ -324,7 +332,8 @@ def smallest_lambda(
     above = target > float(sum_by(codes, (values / p)[:, None])[0, 0] / (1.0 / p).sum())
 
     def missing(log_lam: float) -> float:
-        w = _extreme_weights(values, odds, here, codes, 1, float(np.exp(log_lam)), above)
+        lam = float(np.exp(log_lam))
+        w = _extreme_weights(values, (1.0 + odds / lam, 1.0 + odds * lam), here, codes, 1, above)
         reached = float(w @ values / w.sum())
         return reached - target if above else target - reached
 
