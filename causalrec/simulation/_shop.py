@@ -7,6 +7,7 @@ products and for women, and varies between users and products beyond the covaria
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,11 @@ class _Settings:
     unmeasured: float
     interference: float
     unsupported: float
+    exposure_by: str
+
+    def n_slate(self, n_items: int) -> int:
+        """Candidates of a user."""
+        return min(self.n_candidates, n_items)
 
 
 def simulate_shop(
@@ -74,9 +80,10 @@ def simulate_shop(
     unmeasured: float = 0.0,
     interference: float = 0.0,
     unsupported: float = 0.0,
+    exposure_by: str = "item",
 ) -> World[ExposurePotential]:
     """Draw a shop world; `simulate` documents the settings."""
-    settings = _Settings(n_candidates, model, unmeasured, interference, unsupported)
+    settings = _Settings(n_candidates, model, unmeasured, interference, unsupported, exposure_by)
     _check(settings)
     rng = np.random.default_rng(random_state)
     users, items = _draw_users(rng, n_users, settings), _draw_items(rng, n_items, settings)
@@ -130,6 +137,13 @@ def _check(settings: _Settings) -> None:
         raise StudyError(
             "The linear probability model stays within [0, 1] only without unmeasured= and"
             " interference=: use model='logistic' with them."
+        )
+    if settings.exposure_by not in ("item", "user"):
+        raise StudyError(f"exposure_by={settings.exposure_by!r} is neither 'item' nor 'user'.")
+    if settings.exposure_by == "user" and (settings.unmeasured or settings.unsupported):
+        raise StudyError(
+            "unmeasured= and unsupported= concern single items, which exposure_by='user' does not"
+            " decide about: leave them out with it."
         )
     if not 0 <= settings.unsupported < 0.5:
         raise StudyError(
@@ -194,6 +208,8 @@ def _supported(users: Side, items: Side, settings: _Settings) -> BoolArray:
 def _propensity(users: Side, items: Side, taste: FloatArray, settings: _Settings) -> FloatArray:
     by_user = -0.5 + 0.6 * users.number("activity") - 0.25 * users.number("age")
     by_item = 0.6 * items.number("quality") - 0.35 * items.number("price")
+    if settings.exposure_by == "user":
+        by_item = np.zeros(len(items))
     value = by_user[:, None] + by_item[None, :] + settings.unmeasured * taste
     return np.asarray(expit(value) * _supported(users, items, settings))
 
@@ -242,7 +258,10 @@ def _draw_cells(rng: np.random.Generator, users: Side, items: Side, settings: _S
     user, item = draw_candidates(rng, *shape, settings.n_candidates)
     taste = rng.standard_normal(shape) if settings.unmeasured else np.zeros((1, 1))
     propensity = _propensity(users, items, taste, settings)
-    exposed = rng.random(len(user)) < propensity[user, item]
+    drawn = rng.random(len(user))
+    if settings.exposure_by == "user":
+        drawn = rng.random(len(users))[user]
+    exposed = drawn < propensity[user, item]
     crowding = np.zeros((1, 1))
     if settings.interference:
         crowding = _crowding(user, item, exposed, shape)
@@ -255,13 +274,40 @@ def _draw_cells(rng: np.random.Generator, users: Side, items: Side, settings: _S
         supported=_supported(users, items, settings),
     )
     truth = _truth(arms, users, items)
+    truth |= {"ate:policy": truth["ate"], "ate:slate": truth["ate"]}
     if settings.interference:
         alone, _ = _outcomes(users, items, taste, np.zeros((1, 1)), settings)
         _, crowded = _outcomes(users, items, taste, np.ones((1, 1)), settings)
         truth["ate:policy"] = float((arms.weight * (crowded - alone)).sum())
-    else:
-        truth["ate:policy"] = truth["ate"]
+        step = 1.0 / max(settings.n_slate(len(items)) - 1, 1)
+        around = [
+            _outcomes(users, items, taste, crowding + move, settings) for move in (-step, 0.0, step)
+        ]
+        truth["ate:slate"] += _spillover(user, item, exposed, around)
+    truth["policy:slate"] = truth["ate:policy"] * settings.n_slate(len(items))
     return _Cells(user, item, exposed, arms, truth)
+
+
+def _spillover(
+    user: IntArray,
+    item: IntArray,
+    exposed: BoolArray,
+    around: Sequence[tuple[FloatArray, FloatArray]],
+) -> float:
+    """Return what exposing one candidate does to the user's others, as an average over rows.
+
+    `around` holds the expected outcomes with one exposed neighbour less, as it was, and one more.
+    Seen from the one that is moved: an exposed neighbour would be taken away, another one added.
+    """
+    fewer, same, more = (
+        np.where(exposed, both[1][user, item], both[0][user, item]) for both in around
+    )
+    total = np.bincount(user, exposed)
+    count = np.bincount(user)
+    exposed_neighbours = total[user] - exposed
+    others = count[user] - 1 - exposed_neighbours
+    moved = exposed_neighbours * (same - fewer) + others * (more - same)
+    return float(moved.mean())
 
 
 def _crowding(
@@ -297,7 +343,8 @@ def _population_truth(settings: _Settings, items: Side | None, n_items: int) -> 
         supported=_supported(users, items, settings),
     )
     truth = _truth(arms, users, items)
-    truth["ate:policy"] = truth["ate"]
+    truth |= {"ate:policy": truth["ate"], "ate:slate": truth["ate"]}
+    truth["policy:slate"] = truth["ate"] * settings.n_slate(n_items)
     return truth
 
 
@@ -345,6 +392,7 @@ def _graph(settings: _Settings) -> CausalGraph:
     statements = [
         'crowding [entity=event, role=latent, label="share of the other candidates exposed"];',
         *(f"{cause} -> crowding;" for cause in ("activity", "age")),
+        *([f'"{graph.exposure}" -> crowding;'] if settings.exposure_by == "user" else []),
         f'crowding -> "{graph.outcome}";',
     ]
     return with_statements(graph, statements, f"{graph.name}_interference")

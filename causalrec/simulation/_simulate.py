@@ -104,7 +104,8 @@ def simulate(
           of an effect of the label on its items: above 0, items of a label are not independent),
           `ordinal=True` (False: ratings are linear plus normal noise, unclipped);
         - shop: `n_candidates=40` a user, `n_brands=20`, `model="logistic"` or `"linear"` (both
-          potential outcomes and their effect exactly linear in the covariates);
+          potential outcomes and their effect exactly linear in the covariates),
+          `exposure_by="item"` or `"user"` (one draw decides all candidates of a user);
         - social: `n_positions=5`, `n_slates=3` a user, `n_creators=16`, `exploration=0.2` (weight
           of the uniform draw within a shelf);
         - video: `n_candidates=40`, `n_channels=16`, `randomized_share=0.1` (rows decided by a
@@ -137,8 +138,10 @@ def simulate(
           `selection:*` (the coefficients of the propensity model);
         - shop and video: `ate`, `att`, `atu`, `overlap`, `mean:unexposed`, `mean:exposed`,
           `gap:gender` (f minus m), `gap:plan` (free minus paid), `ate:policy` (shop: all candidates
-          exposed against none), `late` (video: those whom the arm sways). Rows count equally, and
-          att and atu weight them by the probability of (no) exposure;
+          exposed against none), `ate:slate` and `policy:slate` (shop: what one exposure, and all of
+          them against none, change in the total over a user's candidates), `late` (video: those
+          whom the arm sways). Rows count equally, and att and atu weight them by the probability
+          of (no) exposure;
         - social: `policy:uniform`, `policy:logging`, `policy:target` (clicks an impression),
           `examination:r`, and over the posts as logged `click:r` and `effect:1-r` (position 1
           against r), the rest of the slate being filled as the logging policy does;
@@ -167,7 +170,7 @@ def simulate(
     Traceback (most recent call last):
         ...
     causalrec.errors.StudyError: The world 'shop' has no switch 'selection_on_rating'. It has: \
-n_candidates, n_brands, model, unmeasured, interference, unsupported.
+n_candidates, n_brands, model, unmeasured, interference, unsupported, exposure_by.
     """
     if name not in _WORLDS:
         raise StudyError(
