@@ -168,6 +168,17 @@ class LinearConfounding:
         sign = np.sign(self.estimate) or 1.0
         return float(sign * (abs(self.estimate) - self.scale * strength.bias_factor))
 
+    def adjusted_end(self, strength: Strength, half_width: float) -> float:
+        """Return the end, towards zero, of the interval of the adjusted estimate.
+
+        Cinelli & Hazlett (2020), equation 8: the confounder takes from the outcome's residual
+        variance, and from the exposure's. NaN where there is no interval.
+        """
+        sign = np.sign(self.estimate) or 1.0
+        shrunk = np.sqrt((1.0 - strength.outcome) / (1.0 - strength.exposure))
+        shrunk *= np.sqrt(self.degrees_of_freedom / (self.degrees_of_freedom - 1))
+        return float(self.adjusted(strength) - sign * half_width * shrunk)
+
     def strength_of(self, places: Sequence[int]) -> Strength:
         """Return the partial R2 of a group of covariates, given all others."""
         k = len(self.gram) - 2

@@ -8,12 +8,17 @@ import numpy as np
 
 from causalrec.effects._evalue import e_value
 from causalrec.effects._linear_confounding import Strength
-from causalrec.results import Table, format_cell
+from causalrec.results import Table
 
 if TYPE_CHECKING:
     from causalrec.effects._sensitivity import Findings
 
-POINTS = 31
+POINTS = 17
+"""Of the contour's grid, along either axis."""
+MARKS = 8
+"""Covariates shown in the contour, the strongest confounders."""
+LARGEST = 0.95
+"""Share of what is left beyond which the contour does not go."""
 BETWEEN = 6
 """Places between Lambda 1 and the largest, for the curve."""
 
@@ -64,26 +69,44 @@ def benchmark_table(found: Findings) -> Table:
 
 
 def contour_table(found: Findings) -> Table:
-    """Return the linear estimate over a grid of strengths: one line a strength with the outcome."""
+    """Return the linear estimate over a grid of strengths, and at those of observed covariates."""
+    linear, marks = found.linear, []
+    for one in found.benchmarks[:MARKS]:
+        like = one.strength.times(1.0)
+        if like.exposure <= LARGEST and like.outcome <= LARGEST:
+            marks.append((f"as strong as {one.covariate}", like))
     value = max(found.robustness[0], 0.01)
-    top = min(0.9, 3.0 * value)
-    levels = sorted({round(min(1.0, value * factor), 4) for factor in (0.5, 1.0, 2.0)} | {1.0})
-    names = tuple(f"R2 with outcome {format_cell(level)}" for level in levels)
-    rows = tuple(
-        (float(x), *(found.linear.adjusted(Strength(float(x), level)) for level in levels))
-        for x in np.linspace(0.0, top, POINTS)
+    tops = (
+        min(LARGEST, max(2.0 * value, *(1.2 * like.exposure for _, like in marks), 0.0)),
+        min(LARGEST, max(2.0 * value, *(1.2 * like.outcome for _, like in marks), 0.0)),
     )
+    # Squares of equal steps: the bias grows with the root of either strength.
+    steps = np.linspace(0.0, 1.0, POINTS) ** 2
+    grid = [(None, Strength(float(x), float(y))) for y in steps * tops[1] for x in steps * tops[0]]
+    unmoved = [("no confounder", Strength(0.0, 0.0))]
+    percent = f"{found.level:.0%}"
+    names = ("estimate", f"end of its {percent} interval")
     return Table(
         name="contour",
         title="The estimate under confounders of any strength",
-        columns=("partial R2 with exposure", *names),
-        rows=rows,
-        caption="The linear estimate less the worst bias of a confounder that explains this share"
-        " of what is left of the exposure and of the outcome. The line of 1 is a confounder that"
-        " explains all that is left of the outcome.",
-        figure="lines",
+        columns=("confounder", "partial R2 with exposure", "partial R2 with outcome", *names),
+        rows=tuple(
+            (
+                name,
+                strength.exposure,
+                strength.outcome,
+                linear.adjusted(strength),
+                _finite(linear.adjusted_end(strength, found.half_width)),
+            )
+            for name, strength in (*marks, *unmoved, *grid)
+        ),
+        caption="The linear estimate less the worst bias of a confounder that explains these shares"
+        " of what is left of the exposure and of the outcome (Cinelli & Hazlett 2020). Beyond the"
+        f" thick line it has changed its sign; beyond the dashed one its {percent} interval, with"
+        " clustered errors, covers zero.",
+        figure="contour",
         x="partial R2 with exposure",
-        y=names,
+        y=("partial R2 with outcome", *names),
     )
 
 

@@ -7,6 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from causalrec.reporting._numbers import number
+from causalrec.reporting._svg import Svg
+
+CHART_WIDTH = 440.0
+"""Of a figure beside its table: a telephone shows it at nearly full size."""
+LEFT = 46.0
+"""Room for the ticks of the vertical axis."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,22 @@ class Scale:
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         values = [round(i * step, decimals + 2) for i in range(first, last + 1)]
         return [(value, number(value, decimals)) for value in values]
+
+
+def draw_frame(svg: Svg, x: Scale | None, y: Scale, names: tuple[str, str]) -> None:
+    """Draw the horizontal grid, both axes' ticks and names; `x` is None where it has no numbers."""
+    bottom = y.start
+    right = x.end if x else CHART_WIDTH - 4
+    for value, text in y.ticks(4):
+        svg.add("line", x1=LEFT, x2=right, y1=y(value), y2=y(value), class_="grid")
+        svg.add("text", text, x=LEFT - 6, y=y(value) + 4, class_="tick end")
+    svg.add("line", x1=LEFT, x2=right, y1=bottom, y2=bottom, class_="axis")
+    if x:
+        for value, text in x.ticks(5):
+            svg.add("line", x1=x(value), x2=x(value), y1=bottom, y2=bottom + 4, class_="axis")
+            svg.add("text", text, x=x(value), y=bottom + 17, class_="tick middle")
+    svg.add("text", names[0], x=(LEFT + right) / 2, y=bottom + 33, class_="small middle")
+    svg.add("text", names[1], x=0, y=y.end - 8, class_="small")
 
 
 def _log_values(low: float, high: float, count: int) -> list[float]:

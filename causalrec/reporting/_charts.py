@@ -1,4 +1,4 @@
-"""Charts of the tables: histogram, bars, dots, lines and Lorenz curves.
+"""Charts of the tables: histogram, bars, dots, lines, Lorenz curves and contours.
 
 They are drawn for a column of about 420 units, so that a telephone shows them at nearly full
 size, beside the table that they draw. A table whose hint does not fit its content has no figure.
@@ -13,19 +13,18 @@ from types import MappingProxyType
 
 from markupsafe import Markup
 
-from causalrec.reporting._axes import Scale
+from causalrec.reporting._axes import CHART_WIDTH, LEFT, Scale, draw_frame
+from causalrec.reporting._contour import draw_contour
 from causalrec.reporting._marks import SERIES, draw_mark
 from causalrec.reporting._numbers import column_texts
 from causalrec.reporting._svg import Svg, fit, plain
 from causalrec.results import Table
 
-WIDTH = 440.0
 MAX_CATEGORIES = 24
 MAX_POINTS = 240
 BALANCED = 0.1
 """A standardised mean difference below this is usually called balanced (Austin 2009)."""
 _HEIGHT = 210.0
-_LEFT = 46.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,8 @@ class Data:
 
 def draw_chart(table: Table, *, identity: str) -> Markup | None:
     """Return the figure that a table's hint asks for, or None where there is nothing to draw."""
+    if table.figure == "contour":
+        return draw_contour(table, identity=identity)
     data = _data(table)
     if table.figure is None or data is None or not data.values:
         return None
@@ -90,7 +91,7 @@ def _number(value: object) -> float | None:
 def _start(table: Table, data: Data, height: float, identity: str) -> Svg:
     shown = len(data.places)
     text = f"{', '.join(name for name, _ in data.series)} by {data.axis}, {shown} places."
-    return Svg(WIDTH, height, title=table.title, description=text, identity=identity)
+    return Svg(CHART_WIDTH, height, title=table.title, description=text, identity=identity)
 
 
 def _legend(svg: Svg, data: Data, y: float, kind: str = "marks") -> None:
@@ -104,31 +105,15 @@ def _legend(svg: Svg, data: Data, y: float, kind: str = "marks") -> None:
             svg.add("rect", x=x - 2, y=y - 5, width=14, height=10, class_=f"area c-{colour}")
         else:
             draw_mark(svg, shape, colour, x + 5, y)
-        text = fit(name, (WIDTH - 20) / len(data.series) - 30, 11.5, 1)[0]
+        text = fit(name, (CHART_WIDTH - 20) / len(data.series) - 30, 11.5, 1)[0]
         svg.add("text", text, x=x + 17, y=y + 4, class_="small", hover=name)
         x += 34 + 6.5 * len(text)
-
-
-def _frame(svg: Svg, x: Scale | None, y: Scale, names: tuple[str, str]) -> None:
-    """Draw the horizontal grid, both axes' ticks and the horizontal axis' name."""
-    bottom = y.start
-    right = x.end if x else WIDTH - 4
-    for value, text in y.ticks(4):
-        svg.add("line", x1=_LEFT, x2=right, y1=y(value), y2=y(value), class_="grid")
-        svg.add("text", text, x=_LEFT - 6, y=y(value) + 4, class_="tick end")
-    svg.add("line", x1=_LEFT, x2=right, y1=bottom, y2=bottom, class_="axis")
-    if x:
-        for value, text in x.ticks(5):
-            svg.add("line", x1=x(value), x2=x(value), y1=bottom, y2=bottom + 4, class_="axis")
-            svg.add("text", text, x=x(value), y=bottom + 17, class_="tick middle")
-    svg.add("text", names[0], x=(_LEFT + right) / 2, y=bottom + 33, class_="small middle")
-    svg.add("text", names[1], x=0, y=y.end - 8, class_="small")
 
 
 def _two_scales(data: Data, *, zero: bool) -> tuple[Scale, Scale]:
     top = 42 if len(data.series) > 1 else 22
     numbers = [float(p) for p in data.places if isinstance(p, int | float)]
-    x = Scale.over(numbers, _LEFT + 6, WIDTH - 12, margin=0.0)
+    x = Scale.over(numbers, LEFT + 6, CHART_WIDTH - 12, margin=0.0)
     y = Scale.over([*data.values, *([0.0] if zero else [])], _HEIGHT - 42, top, margin=0.0)
     return x, y
 
@@ -137,13 +122,13 @@ def _histogram(data: Data, table: Table, identity: str) -> Markup:
     svg = _start(table, data, _HEIGHT, identity)
     _, y = _two_scales(data, zero=True)
     count = len(data.places)
-    width = (WIDTH - _LEFT - 4) / max(1, count)
-    _frame(svg, None, y, (data.axis, data.series[0][0] if len(data.series) == 1 else ""))
+    width = (CHART_WIDTH - LEFT - 4) / max(1, count)
+    draw_frame(svg, None, y, (data.axis, data.series[0][0] if len(data.series) == 1 else ""))
     for (name, column), (_, colour) in zip(data.series, SERIES, strict=False):
-        steps = [f"M{plain(_LEFT)} {plain(y(0))}"]
+        steps = [f"M{plain(LEFT)} {plain(y(0))}"]
         for i, value in enumerate(column):
             level = plain(y(value or 0.0))
-            steps.append(f"L{plain(_LEFT + i * width)} {level}H{plain(_LEFT + (i + 1) * width)}")
+            steps.append(f"L{plain(LEFT + i * width)} {level}H{plain(LEFT + (i + 1) * width)}")
         path = "".join([*steps, f"V{plain(y(0))}"])
         svg.add("path", d=path, class_=f"area c-{colour}", hover=name)
     every = max(1, math.ceil(count / 6))
@@ -151,7 +136,7 @@ def _histogram(data: Data, table: Table, identity: str) -> Markup:
     # A bin that is named by its two ends is marked by the lower one, where it begins.
     ends = all(" to " in text for text in texts)
     for i in range(0, count, every):
-        x = _LEFT + (i + (0.0 if ends else 0.5)) * width
+        x = LEFT + (i + (0.0 if ends else 0.5)) * width
         text = fit(texts[i].split(" to ")[0], 70, 11, 1)[0]
         svg.add("text", text, x=x, y=y(0) + 17, class_="tick middle")
     _legend(svg, data, 10, "areas")
@@ -167,7 +152,7 @@ def _categories(
     svg = _start(table, data, height, identity)
     left = 150.0
     lone = len(data.series) == 1
-    x = Scale.over([0.0, *data.values], left + 4, WIDTH - (58 if lone else 12), margin=0.02)
+    x = Scale.over([0.0, *data.values], left + 4, CHART_WIDTH - (58 if lone else 12), margin=0.02)
     bottom = height - 38
     for value, text in x.ticks(4):
         svg.add("line", x1=x(value), x2=x(value), y1=top, y2=bottom, class_="grid")
@@ -256,7 +241,7 @@ def _lines(data: Data, table: Table, identity: str) -> Markup:
         return _dots(data, table, identity)
     svg = _start(table, data, _HEIGHT, identity)
     x, y = _two_scales(data, zero=False)
-    _frame(svg, x, y, (data.axis, data.series[0][0] if len(data.series) == 1 else ""))
+    draw_frame(svg, x, y, (data.axis, data.series[0][0] if len(data.series) == 1 else ""))
     low, high = max(x.low, y.low), min(x.high, y.high)
     if table.name.startswith("calibration") and low < high:
         svg.add("line", x1=x(low), y1=y(low), x2=x(high), y2=y(high), class_="link")
@@ -270,9 +255,9 @@ def _lorenz(data: Data, table: Table, identity: str) -> Markup:
         return _dots(data, table, identity)
     svg = _start(table, data, 300.0, identity)
     top = 42 if len(data.series) > 1 else 22
-    x = Scale(0.0, 1.0, _LEFT + 6, _LEFT + 6 + 258 - top)
+    x = Scale(0.0, 1.0, LEFT + 6, LEFT + 6 + 258 - top)
     y = Scale(0.0, 1.0, 258.0, top)
-    _frame(svg, x, y, (data.axis, data.series[0][0] if len(data.series) == 1 else ""))
+    draw_frame(svg, x, y, (data.axis, data.series[0][0] if len(data.series) == 1 else ""))
     svg.add("line", x1=x(0), y1=y(0), x2=x(1), y2=y(1), class_="link")
     svg.add("text", "equal shares", x=x(0.56), y=y(0.68), class_="small end")
     _draw_curves(svg, data, x, y)

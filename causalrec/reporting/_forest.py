@@ -100,7 +100,9 @@ def draw_forest(
         The first so many lines are drawn.
     """
     kept = _first_lines(panels(rows), max_lines)
-    drawn = [panel for panel in kept if any(is_drawable(row) for row in panel.rows)]
+    drawn = [panel for panel in kept if any(map(is_drawable, panel.rows))]
+    # A strength, or another number that has no interval by nature, says more in the table.
+    drawn = [panel for panel in drawn if not all(map(_bare, panel.rows))] or drawn
     if not drawn:
         return None
     layout = _Narrow() if narrow else _Wide(drawn)
@@ -111,6 +113,10 @@ def draw_forest(
         layout.draw(svg, panel, top)
         top += layout.height(panel)
     return svg.render()
+
+
+def _bare(row: Row) -> bool:
+    return row.interval_method.startswith("none")
 
 
 def _shared_truth(rows: Sequence[Row]) -> Row | None:

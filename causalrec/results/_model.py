@@ -24,7 +24,7 @@ SCHEMA_VERSION = "1.0"
 
 RowStatus = Literal["ok", "suppressed", "not_estimable", "low_support"]
 AssumptionStatus = Literal["by design", "tested", "untestable", "violated"]
-FigureKind = Literal["forest", "bars", "histogram", "dots", "lines", "lorenz"]
+FigureKind = Literal["forest", "bars", "histogram", "dots", "lines", "lorenz", "contour"]
 
 FRAME_COLUMNS = (
     "label",
@@ -98,7 +98,8 @@ class Table(_Frozen):
     x: str = ""
     """Column on the horizontal axis (or of the category), where `figure` is set."""
     y: tuple[str, ...] = ()
-    """Columns drawn, one series each."""
+    """Columns drawn, one series each. Of a "contour": the vertical axis, the height, and perhaps a
+    second height whose zero is marked too; rows with a name in a further column are points."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return the table as a DataFrame."""

@@ -76,6 +76,8 @@ def test_sensitivity_has_every_figure_and_a_sentence(effect: Any) -> None:
 def test_report_draws_the_contour(effect: Any, tmp_path: Any) -> None:
     write_report(effect.sensitivity(lam=[1.5]), tmp_path / "found.html")
     text = (tmp_path / "found.html").read_text(encoding="utf-8")
+    assert 'class="nought dashed"' in text
+    assert "as strong as quality" in text
     assert "The estimate under confounders of any strength" in text
     assert text.count("<svg") >= 3
 
@@ -89,6 +91,9 @@ def test_contour_crosses_zero_at_the_robustness_value(effect: Any) -> None:
 
     value = linear.robustness_value()
     assert linear.adjusted(Strength(value, value)) == pytest.approx(0.0, abs=1e-12)
+    half = 0.3 * abs(linear.estimate)
+    at = linear.robustness_value(half)
+    assert linear.adjusted_end(Strength(at, at), half) == pytest.approx(0.0, abs=1e-12)
     strongest = linear.strength_of(adjustment.groups["quality"])
     times = linear.times_to_zero(strongest)
     assert linear.adjusted(strongest.times(times)) == pytest.approx(0.0, abs=1e-8)
