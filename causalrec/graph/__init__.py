@@ -5,6 +5,7 @@ columns are adjusted for; a graph that does not identify what is asked is refuse
 path in words.
 """
 
+from causalrec.graph._declared import NegativeControl
 from causalrec.graph._estimand import Covariate, Estimand, PathEffect, Query
 from causalrec.graph._files import checked_graph, list_graphs, load_graph
 from causalrec.graph._model import CausalGraph
@@ -14,6 +15,7 @@ __all__ = [
     "CausalGraph",
     "Covariate",
     "Estimand",
+    "NegativeControl",
     "Node",
     "PathEffect",
     "Query",

@@ -23,9 +23,15 @@ from causalrec.graph._adjust import (
     named,
     selection_assumption,
 )
+from causalrec.graph._declared import (
+    instruments,
+    mediators,
+    never_adjusted,
+    refuse_false_controls,
+)
 from causalrec.graph._estimand import AssumptionStatus, Estimand, Strategy
 from causalrec.graph._other_ways import by_front_door, by_instrument
-from causalrec.graph._selection import beyond_selection, selection_words
+from causalrec.graph._selection import adjustment_laws, beyond_selection, selection_words
 from causalrec.graph._vocabulary import listed
 
 if TYPE_CHECKING:
@@ -42,6 +48,7 @@ def identify_effect(graph: CausalGraph, strategies: Sequence[str] = STRATEGIES) 
     refuse_reverse(graph, exposure, outcome)
     selection = frozenset(graph.with_role("selection"))
     refuse_selection_by_exposure(graph, exposure, selection)
+    refuse_false_controls(graph, exposure, outcome)
     problem = _back_door(graph, exposure, outcome, selection)
     for strategy in strategies:
         if strategy == "instrument":
@@ -86,14 +93,14 @@ def _by_adjustment(graph: CausalGraph, problem: Separation) -> Estimand | None:
         observed=None,
         adjustment=adjustment,
         covariates=covariates(graph, adjustment),
-        instruments=_instruments(graph, exposure, outcome, adjustment, selection),
-        mediators=_mediators(graph, exposure, outcome),
+        instruments=instruments(graph, exposure, outcome, adjustment, selection),
+        mediators=mediators(graph, exposure, outcome),
         assumptions=_assumptions(strategy, exposure, outcome, adjustment, selection),
         words=_words(graph, exposure, outcome, needed, adjustment, strategy),
         graph_dot=graph.to_dot(),
         minimal=needed,
         selection=tuple(sorted(selection)),
-        beyond_selection=beyond_selection(graph, exposure, outcome, adjustment),
+        beyond_selection=beyond_selection(graph, adjustment_laws(exposure, outcome, adjustment)),
     )
 
 
@@ -175,7 +182,7 @@ def _back_door(
     causal = _causal_nodes(graph, exposure, outcome)
     _, children = _paths.neighbours(graph.edges)
     later = _paths.reachable(children, [exposure, outcome])
-    kept_out = later | selection | set(graph.with_role("instrument"))
+    kept_out = later | never_adjusted(graph) | set(graph.with_role("instrument"))
     kept_out |= measured_after(graph, [exposure])
     return Separation(
         edges=tuple(e for e in graph.edges if e[0] != exposure or e[1] not in causal),
@@ -234,7 +241,6 @@ def _refuse(graph: CausalGraph, problem: Separation, tried: tuple[str, ...]) -> 
         f" {shown} stays open whatever measured nodes are adjusted for."
     )
     latent = next((node for node in blockers if graph.nodes[node].latent), None)
-    instruments = graph.with_role("instrument")
     late = next((node for node in blockers if node in measured_after(graph, [exposure])), None)
     if late is not None:
         text += (
@@ -247,13 +253,22 @@ def _refuse(graph: CausalGraph, problem: Separation, tried: tuple[str, ...]) -> 
             f" Measure {named(graph, latent)}, which the graph calls latent, and name its column;"
             " or randomise the exposure in a slice of the log."
         )
+    elif (control := next((b for b in blockers if b in never_adjusted(graph)), None)) is not None:
+        text += (
+            f" {control} is declared a negative control, yet it lies on this path: it is a"
+            " confounder. Take the role from it to adjust for it."
+        )
     else:
         # The first cause of the exposure on the path is measured, and only its role kept it out.
         text += (
             f" {blockers[0]} is declared an instrument, yet it causes the outcome by another way"
             " than the exposure: it is a confounder. Take the role from it to adjust for it."
         )
-    usable = [node for node in instruments if not graph.nodes[node].latent and node not in path]
+    usable = [
+        node
+        for node in graph.with_role("instrument")
+        if not graph.nodes[node].latent and node not in path
+    ]
     if "instrument" in tried or "front-door" in tried:
         text += f" {_unfound(graph, tried)}"
     elif usable:
@@ -272,47 +287,6 @@ def _unfound(graph: CausalGraph, tried: tuple[str, ...]) -> str:
         f" {graph.exposure} and {graph.outcome}",
     }
     return "Tried: " + "; ".join(f"{name}: {sought[name]}" for name in tried) + "."
-
-
-def _instruments(
-    graph: CausalGraph,
-    exposure: str,
-    outcome: str,
-    adjustment: tuple[str, ...],
-    selection: frozenset[str],
-) -> tuple[str, ...]:
-    """Return the measured instruments; refuse one that the arrows contradict."""
-    given = frozenset(adjustment) | selection
-    without = [edge for edge in graph.edges if edge[0] != exposure]
-    found = []
-    for name in graph.with_role("instrument"):
-        path = _paths.open_path(without, name, outcome, given)
-        if path is not None:
-            raise GraphError(
-                f"{name} is declared an instrument, yet it reaches the outcome by another way than"
-                f" the exposure: {_paths.arrows(path, without, given)}. Take role=instrument from"
-                " it, or the arrow out of the graph."
-            )
-        if _paths.open_path(without, name, exposure, given) is None:
-            raise GraphError(
-                f"{name} is declared an instrument, yet nothing joins it to the exposure"
-                f" {exposure}. Draw {name} -> {exposure}, or take role=instrument from it."
-            )
-        if not graph.nodes[name].latent:
-            found.append(name)
-    return tuple(found)
-
-
-def _mediators(graph: CausalGraph, exposure: str, outcome: str) -> tuple[str, ...]:
-    between = _causal_nodes(graph, exposure, outcome) - {outcome}
-    declared = graph.with_role("mediator")
-    for name in declared:
-        if name not in between:
-            raise GraphError(
-                f"{name} is declared a mediator, yet no directed path leads from {exposure} through"
-                f" it to {outcome}. Draw the arrows, or take role=mediator from it."
-            )
-    return declared
 
 
 def _assumptions(
@@ -375,7 +349,8 @@ def _words(
         words += " closed by itself."
     chosen = chosen_in_words(needed, adjustment)
     words += f" {chosen}" if chosen else ""
-    of_whom = selection_words(graph, exposure, outcome, adjustment)
+    laws = adjustment_laws(exposure, outcome, adjustment)
+    of_whom = selection_words(graph, laws, adjustment)
     words += f" {of_whom}" if of_whom else ""
     if not _causal_nodes(graph, exposure, outcome):
         words += (

@@ -67,8 +67,8 @@ class Estimand:
     selection: tuple[str, ...] = ()
     """Nodes that decide which rows stand in the log: the answer speaks of the selected ones."""
     beyond_selection: bool = False
-    """Whether rows outside the log have the same effect given `adjustment`: averaged over the
-    covariates of everybody, it is the effect for everybody."""
+    """Whether rows outside the log that are alike in the covariates have the same answer: averaged
+    over the covariates of everybody, it holds for everybody. True where nothing selects rows."""
     shadows: tuple[str, ...] = ()
     """For "shadow variable": the declared shadow that stands in for what selection hides."""
     mediator_adjustment: tuple[str, ...] = ()

@@ -18,10 +18,13 @@ from causalrec.graph._adjust import (
     chosen_in_words,
     closable,
     covariates,
+    measured_after,
     named,
     selection_assumption,
 )
+from causalrec.graph._declared import never_adjusted
 from causalrec.graph._estimand import AssumptionStatus, Estimand, Strategy
+from causalrec.graph._selection import beyond_selection, mean_laws, selection_words
 from causalrec.graph._shadow import by_shadow, shadow_words
 from causalrec.graph._vocabulary import listed
 
@@ -67,10 +70,11 @@ def identify_mean(graph: CausalGraph, strategies: Sequence[str] = ()) -> Estiman
         instruments=(),
         mediators=(),
         assumptions=_assumptions(strategy, observed, outcome, adjustment, selection),
-        words=_words(observed, outcome, needed, adjustment, strategy),
+        words=_words(graph, observed, outcome, needed, adjustment, strategy),
         graph_dot=graph.to_dot(),
         minimal=needed,
         selection=tuple(sorted(selection)),
+        beyond_selection=beyond_selection(graph, mean_laws(outcome, adjustment)),
     )
 
 
@@ -132,7 +136,10 @@ def _problem(
         nodes=tuple(graph.nodes),
         source=observed,
         target=outcome,
-        candidates=frozenset(known) - later - selection,
+        candidates=frozenset(known)
+        - later
+        - never_adjusted(graph)
+        - measured_after(graph, [observed]),
         included=selection,
     )
 
@@ -147,7 +154,14 @@ def _refuse(graph: CausalGraph, problem: Separation) -> NoReturn:
     )
     latent = next((node for node in blockers if graph.nodes[node].latent), None)
     context = next((node for node in blockers if graph.nodes[node].entity == "event"), None)
-    if latent is not None:
+    late = next((n for n in blockers if n in measured_after(graph, [problem.source])), None)
+    if late is not None:
+        text += (
+            f" {late} is measured after {problem.source} (time={graph.nodes[late].time} against"
+            f" time={graph.nodes[problem.source].time}) and is no covariate of it: take its value"
+            " from before the outcome was recorded."
+        )
+    elif latent is not None:
         text += (
             f" Measure {named(graph, latent)}, which the graph calls latent, and name its column."
         )
@@ -183,6 +197,7 @@ def _assumptions(
 
 
 def _words(
+    graph: CausalGraph,
     observed: str,
     outcome: str,
     needed: tuple[str, ...],
@@ -195,5 +210,5 @@ def _words(
     else:
         words = f"The mean of {outcome} over all cells, recorded or not, is identified: given the"
         words += f" covariates, {outcome} is independent of {observed}."
-    chosen = chosen_in_words(needed, adjustment)
-    return f"{words} {chosen}" if chosen else words
+    of_whom = selection_words(graph, mean_laws(outcome, adjustment), adjustment, what="mean")
+    return " ".join(filter(None, (words, chosen_in_words(needed, adjustment), of_whom)))

@@ -23,8 +23,10 @@ from causalrec.graph._adjust import (
     named,
     selection_assumption,
 )
+from causalrec.graph._declared import mediators, never_adjusted, refuse_false_controls
 from causalrec.graph._effect import ends, refuse_reverse, refuse_selection_by_exposure
 from causalrec.graph._estimand import AssumptionStatus, Estimand, PathEffect, Strategy
+from causalrec.graph._selection import Law, beyond_selection, path_laws, selection_words
 from causalrec.graph._vocabulary import listed
 
 if TYPE_CHECKING:
@@ -88,9 +90,10 @@ def _question(graph: CausalGraph) -> _Question:
     refuse_reverse(graph, exposure, outcome)
     selection = frozenset(graph.with_role("selection"))
     refuse_selection_by_exposure(graph, exposure, selection)
+    refuse_false_controls(graph, exposure, outcome)
     mediators = _declared_mediators(graph, exposure, outcome)
     _, children = _paths.neighbours(graph.edges)
-    kept_out = selection | {exposure, outcome} | frozenset(mediators)
+    kept_out = never_adjusted(graph) | {exposure, outcome} | frozenset(mediators)
     kept_out |= frozenset(graph.with_role("instrument"))
     after = _paths.reachable(children, [exposure, outcome])
     after_mediators = _paths.reachable(children, [*mediators, outcome])
@@ -103,20 +106,13 @@ def _question(graph: CausalGraph) -> _Question:
 
 
 def _declared_mediators(graph: CausalGraph, exposure: str, outcome: str) -> tuple[str, ...]:
-    declared = graph.with_role("mediator")
+    declared = mediators(graph, exposure, outcome)
     if not declared:
         raise GraphError(
             "No node of this graph has role=mediator, and a path effect needs to know which paths"
             " are meant. Add [role=mediator] to the nodes that they run through."
         )
-    parents, children = _paths.neighbours(graph.edges)
-    between = _paths.reachable(children, [exposure]) & _paths.reachable(parents, [outcome])
     for name in declared:
-        if name not in between:
-            raise GraphError(
-                f"{name} is declared a mediator, yet no directed path leads from {exposure} through"
-                f" it to {outcome}. Draw the arrows, or take role=mediator from it."
-            )
         if graph.nodes[name].latent:
             raise IdentificationError(
                 f"The effect through {named(graph, name)} is not identified: the mediator is"
@@ -292,6 +288,7 @@ def _refuse(question: _Question, effect: PathEffect, failure: _Failure) -> NoRet
 
 def _estimand(question: _Question, effect: PathEffect, answer: _Answer) -> Estimand:
     graph = question.graph
+    laws = path_laws(question.mediators, question.exposure, question.outcome, answer.first)
     stated = [
         *_assumptions(question, effect, answer),
         (
@@ -314,10 +311,11 @@ def _estimand(question: _Question, effect: PathEffect, answer: _Answer) -> Estim
         instruments=(),
         mediators=question.mediators,
         assumptions=tuple(stated),
-        words=_words(question, effect, answer),
+        words=_words(question, effect, answer, laws),
         graph_dot=graph.to_dot(),
         minimal=answer.first,
         selection=tuple(sorted(question.selection)),
+        beyond_selection=beyond_selection(graph, laws),
         mediator_adjustment=answer.second,
         mediator_covariates=covariates(graph, answer.second),
     )
@@ -355,7 +353,7 @@ def _assumptions(
     return found
 
 
-def _words(question: _Question, effect: PathEffect, answer: _Answer) -> str:
+def _words(question: _Question, effect: PathEffect, answer: _Answer, laws: tuple[Law, ...]) -> str:
     exposure, outcome, through = question.exposure, question.outcome, listed(question.mediators)
     words = {
         "natural": f"The natural indirect effect of {exposure} on {outcome} through {through} and"
@@ -371,4 +369,5 @@ def _words(question: _Question, effect: PathEffect, answer: _Answer) -> str:
     more = sorted(set(answer.second) - set(answer.first))
     if more:
         words += f" For {through} and {outcome}, also adjusted for: {listed(more)}."
-    return words
+    of_whom = selection_words(question.graph, laws, answer.first, what="answer")
+    return f"{words} {of_whom}" if of_whom else words

@@ -26,6 +26,7 @@ from causalrec.graph._write import to_dagitty, to_dot
 if TYPE_CHECKING:
     import networkx as nx
 
+    from causalrec.graph._declared import NegativeControl
     from causalrec.graph._estimand import Estimand, PathEffect, Query
     from causalrec.graph._parsed import ParsedGraph, ParsedNode
 
@@ -184,6 +185,46 @@ class CausalGraph:
             raise GraphError("A path runs between two different nodes that are not conditioned on.")
         path = _paths.open_path(self.edges, source, target, given)
         return None if path is None else _paths.arrows(path, self.edges, given)
+
+    def negative_controls(self, given: Collection[str] = ()) -> tuple[NegativeControl, ...]:
+        """Judge the declared negative controls of the effect, adjusted for `given`.
+
+        Nodes of role=negative_control_outcome are what the exposure cannot cause, those of
+        role=negative_control_exposure what cannot cause the outcome. Either is never adjusted for;
+        `EffectResult.refute` tests those that are valid.
+
+        Parameters
+        ----------
+        given : collection of str
+            Node names, `Estimand.adjustment` as a rule.
+
+        Raises
+        ------
+        GraphError
+            If exposure or outcome is missing, a name is unknown, or the arrows contradict a role.
+
+        References
+        ----------
+        Lipsitch, Tchetgen Tchetgen & Cohen (2010), "Negative controls: a tool for detecting
+        confounding and bias in observational studies", Epidemiology 21(3).
+
+        Examples
+        --------
+        >>> graph = CausalGraph.from_dot(
+        ...     "dag { shown [exposure] bought [outcome] visit [role=negative_control_outcome]"
+        ...     " taste [latent] shown -> bought taste -> {bought visit} }")
+        >>> [(one.node, one.valid, one.shares) for one in graph.negative_controls()]
+        [('visit', True, ('taste',))]
+        """
+        from causalrec.graph._declared import negative_controls, refuse_false_controls
+        from causalrec.graph._effect import ends
+
+        exposure, outcome = ends(self)
+        for name in sorted(given):
+            if name not in self.nodes:
+                raise GraphError(f"The graph has no node {name!r}.{near_miss(name, self.nodes)}")
+        refuse_false_controls(self, exposure, outcome)
+        return negative_controls(self, exposure, outcome, given)
 
     def identify(
         self,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from causalrec.errors import GraphError, near_miss
 from causalrec.graph._vocabulary import (
+    CONTROL_ROLES,
     ENTITIES,
     ROLES,
     SINGLE_ROLES,
@@ -28,7 +29,8 @@ class Node:
     role : str
         "exposure", "outcome", "observed" (the indicator that the outcome is recorded), "latent",
         "instrument", "mediator", "selection", "shadow" (it goes with the outcome, and given the
-        outcome not with its being recorded), or "covariate".
+        outcome not with its being recorded), "negative_control_outcome" (the exposure cannot cause
+        it), "negative_control_exposure" (it cannot cause the outcome), or "covariate".
     column : str, optional
         The column of the log that holds it; its name unless said otherwise, None if it is latent.
     entity : {"user", "item", "event"}, optional
@@ -86,6 +88,11 @@ class Node:
             raise GraphError(
                 f"Node {self.name!r} is the {self.role} and latent. The {self.role} must be"
                 " recorded: name its column, or give the role to a node that is."
+            )
+        if self.latent and self.role in CONTROL_ROLES:
+            raise GraphError(
+                f"Node {self.name!r} is a negative control and latent. What is to be tested must be"
+                " measured: name its column, or take the node out of the graph."
             )
         if (self.latent or self.role == "latent") and self.column is not None:
             raise GraphError(

@@ -28,7 +28,15 @@ from causalrec.graph._adjust import (
     measured_after,
     selection_assumption,
 )
+from causalrec.graph._declared import never_adjusted
 from causalrec.graph._estimand import AssumptionStatus, Estimand, Strategy
+from causalrec.graph._selection import (
+    Law,
+    beyond_selection,
+    front_door_laws,
+    instrument_laws,
+    selection_words,
+)
 from causalrec.graph._vocabulary import listed
 
 if TYPE_CHECKING:
@@ -66,6 +74,7 @@ def by_instrument(graph: CausalGraph, exposure: str, outcome: str) -> Estimand |
         ),
     )
     others = sorted(one.node for one in found if one.node != way.node)
+    laws = instrument_laws(way.node, exposure, outcome, way.adjustment)
     words = (
         f"The effect of {_columns(graph, exposure, outcome)} is not identified by adjustment, but"
         f" {way.node} is an instrument: it moves {exposure} and reaches {outcome} through"
@@ -93,7 +102,7 @@ def by_instrument(graph: CausalGraph, exposure: str, outcome: str) -> Estimand |
             "untestable",
         ),
     ]
-    return _estimand(graph, exposure, outcome, way, "instrument", words, assumptions)
+    return _estimand(graph, exposure, outcome, way, "instrument", words, assumptions, laws)
 
 
 def by_front_door(graph: CausalGraph, exposure: str, outcome: str) -> Estimand | None:
@@ -122,7 +131,8 @@ def by_front_door(graph: CausalGraph, exposure: str, outcome: str) -> Estimand |
             "untestable",
         ),
     ]
-    return _estimand(graph, exposure, outcome, way, "front-door", words, assumptions)
+    laws = front_door_laws(way.node, exposure, outcome, way.adjustment)
+    return _estimand(graph, exposure, outcome, way, "front-door", words, assumptions, laws)
 
 
 def _instrument_candidates(graph: CausalGraph, exposure: str, outcome: str) -> Iterator[str]:
@@ -131,14 +141,15 @@ def _instrument_candidates(graph: CausalGraph, exposure: str, outcome: str) -> I
     # Past the exposure, the causes of the outcome are out: they violate the exclusion.
     past = [edge for edge in graph.edges if exposure not in edge]
     excluded = _paths.reachable(_paths.neighbours(past)[0], [outcome])
-    yield from (name for name in graph.measured if name in before - excluded)
+    usable = before - excluded - never_adjusted(graph)
+    yield from (name for name in graph.measured if name in usable)
 
 
 def _front_door_candidates(graph: CausalGraph, exposure: str, outcome: str) -> Iterator[str]:
     parents, children = _paths.neighbours(graph.edges)
     between = _paths.reachable(children, [exposure]) & _paths.reachable(parents, [outcome])
     for name in graph.measured:
-        if name not in between - {exposure, outcome}:
+        if name not in between - {exposure, outcome} - never_adjusted(graph):
             continue
         around = [edge for edge in graph.edges if name not in edge]
         if _paths.directed_path(_paths.neighbours(around)[1], exposure, outcome) is None:
@@ -187,7 +198,7 @@ def _as_good_as_random(
         target=both,
         candidates=frozenset(graph.measured)
         - later
-        - selection
+        - never_adjusted(graph)
         - measured_after(graph, [node, exposure]),
         included=selection,
     )
@@ -201,6 +212,7 @@ def _estimand(
     strategy: Strategy,
     words: str,
     assumptions: list[tuple[str, str, AssumptionStatus]],
+    laws: tuple[Law, ...],
 ) -> Estimand:
     selection = graph.with_role("selection")
     stated = [
@@ -214,7 +226,13 @@ def _estimand(
     ]
     if selection:
         stated.append((*selection_assumption(selection), "by design"))
-    chosen = chosen_in_words(way.needed, way.adjustment)
+    both = f"the effects of {way.node} on {exposure} and on {outcome}"
+    more = (
+        chosen_in_words(way.needed, way.adjustment),
+        selection_words(
+            graph, laws, way.adjustment, averaged=both if strategy == "instrument" else "it"
+        ),
+    )
     return Estimand(
         query="effect",
         strategy=strategy,
@@ -226,10 +244,11 @@ def _estimand(
         instruments=(way.node,) if strategy == "instrument" else (),
         mediators=(way.node,) if strategy == "front-door" else (),
         assumptions=tuple(stated),
-        words=f"{words} {chosen}" if chosen else words,
+        words=" ".join(filter(None, (words, *more))),
         graph_dot=graph.to_dot(),
         minimal=way.needed,
         selection=selection,
+        beyond_selection=beyond_selection(graph, laws),
     )
 
 

@@ -32,6 +32,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
 _BARE_WORDS: dict[str, str] = {role: role for role in ROLES}
 _BARE_WORDS |= {"selected": "selection", "unobserved": "latent"}
+_HYPHENED = {role.replace("_", "-"): role for role in ROLES if "_" in role}
 _MAX_DEPTH = 50  # of nested braces; nobody reviews a deeper graph
 
 Attribute = tuple[Token, Token | None]
@@ -258,8 +259,7 @@ class _Parser:
         if value is None:
             self._bare_word(name, key)
         elif key.text == "role":
-            self._check_known(value, "role", "Roles", ROLES)
-            self._set_role(name, value.text, value)
+            self._set_role(name, self._role(value), value)
         elif key.text == "entity":
             self._check_known(value, "entity", "Entities", ENTITIES)
             self._set(name, "entity", value.text, value)
@@ -281,6 +281,12 @@ class _Parser:
                 self._set_role(name, _BARE_WORDS[key.text], key)
         else:
             self._refuse_misspelt(key)
+
+    def _role(self, value: Token) -> str:
+        if value.text in _HYPHENED:  # in quotes: DOT has no hyphen in a bare word
+            return _HYPHENED[value.text]
+        self._check_known(value, "role", "Roles", ROLES)
+        return value.text
 
     def _check_known(self, value: Token, what: str, all_of_them: str, known: Sequence[str]) -> None:
         if value.text not in known:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from causalrec.graph import _paths
-from causalrec.graph._adjust import covariates, selection_assumption
+from causalrec.graph._adjust import covariates, measured_after, selection_assumption
 from causalrec.graph._estimand import AssumptionStatus, Estimand
+from causalrec.graph._selection import beyond_selection, mean_laws, selection_words
 from causalrec.graph._vocabulary import listed
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def by_shadow(graph: CausalGraph, observed: str, outcome: str) -> Estimand | Non
     selection = graph.with_role("selection")
     if selection:
         stated.append((*selection_assumption(selection), "by design"))
+    laws = mean_laws(outcome, adjustment)
+    of_whom = selection_words(graph, laws, adjustment, what="mean")
     return Estimand(
         query="mean",
         strategy="shadow variable",
@@ -60,10 +63,12 @@ def by_shadow(graph: CausalGraph, observed: str, outcome: str) -> Estimand | Non
         words=f"The mean of {outcome} over all cells is identified although {outcome} decides its"
         f" own recording: through the shadow variable {shadow}, which goes with {outcome} and,"
         f" given {outcome}{beside}, not with {observed}; and if {shadow} is rich enough"
-        " (completeness). Weighting by covariates alone does not estimate it.",
+        " (completeness). Weighting by covariates alone does not estimate it."
+        f"{' ' if of_whom else ''}{of_whom}",
         graph_dot=graph.to_dot(),
         minimal=adjustment,
         selection=selection,
+        beyond_selection=beyond_selection(graph, laws),
         shadows=(shadow,),
     )
 
@@ -91,6 +96,7 @@ def _covariates(graph: CausalGraph, observed: str, outcome: str) -> frozenset[st
     """Return the measured causes of outcome and recording that are known for every cell."""
     parents, children = _paths.neighbours(graph.edges)
     later = _paths.reachable(children, [observed, outcome])
+    later |= measured_after(graph, [observed])
     causes = {*parents.get(observed, ()), *parents.get(outcome, ())}
     return frozenset(
         name
@@ -105,9 +111,10 @@ def _valid_shadow(
     graph: CausalGraph, observed: str, outcome: str, given: frozenset[str]
 ) -> str | None:
     selection = frozenset(graph.with_role("selection"))
+    late = measured_after(graph, [observed])
     for name in graph.with_role("shadow"):
         node = graph.nodes[name]
-        if node.latent or node.entity == "event":
+        if node.latent or node.entity == "event" or name in late:
             continue
         closed = _paths.open_path(graph.edges, name, observed, given | selection | {outcome})
         joined = _paths.open_path(graph.edges, name, outcome, given | selection)

@@ -16,6 +16,8 @@ Role = Literal[
     "mediator",
     "selection",
     "shadow",
+    "negative_control_outcome",
+    "negative_control_exposure",
 ]
 Entity = Literal["user", "item", "event"]
 
@@ -29,10 +31,14 @@ ROLES: tuple[Role, ...] = (
     "mediator",
     "selection",
     "shadow",
+    "negative_control_outcome",
+    "negative_control_exposure",
 )
 ENTITIES: tuple[Entity, ...] = ("user", "item", "event")
 SINGLE_ROLES: tuple[Role, ...] = ("exposure", "outcome", "observed")
 """Roles that one node at most may have; they are facts of the event."""
+CONTROL_ROLES: tuple[Role, ...] = ("negative_control_outcome", "negative_control_exposure")
+"""Roles of nodes that stand by to be tested, and are never adjusted for."""
 
 
 def name_problem(name: str, *, empty: bool = False) -> str | None:

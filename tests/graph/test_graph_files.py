@@ -22,6 +22,7 @@ SHIPPED = {
     "exposure_click_latent": "effect",
     "feed_position": "effect",
     "feedback_loop": "effect",
+    "negative_controls": "effect",
     "popularity_conformity": "effect",
     "position_trust": "effect",
     "provider_merit": "path",
@@ -36,6 +37,7 @@ SHIPPED = {
 COLUMNS = {
     "attention_front_door": "activity attention click exposed price",
     "encouragement": "activity arm exposed price purchase",
+    "negative_controls": "activity age banner exposed price purchase quality visit",
     "feedback_loop": "activity click_1 click_2 exposure_1 exposure_2 quality",
     "popularity_conformity": "activity click exposed popularity quality",
     "position_trust": "click freshness interest position",
@@ -75,6 +77,7 @@ def test_a_shipped_graph(name: str) -> None:
     [
         ("exposure_click", "activity age price quality", "category gender"),
         ("feed_position", "freshness interest topic", "device"),
+        ("negative_controls", "activity age price quality", ""),
         ("watch_time", "length plan popularity tenure", ""),
         ("rating_selection", "age_group country engagement genre mainstream", ""),
         (

@@ -298,6 +298,7 @@ def _graphs(draw: st.DrawFn) -> CausalGraph:
     singles = ["exposure", "outcome", "observed"]
     nodes = []
     others = ["covariate", "latent", "instrument", "mediator", "selection", "shadow"]
+    others += ["negative_control_outcome", "negative_control_exposure"]
     for number, name in enumerate(names):
         role = draw(st.sampled_from([*singles, *others]))
         if role in singles:

@@ -103,3 +103,27 @@ def test_selected_rows_say_of_whom_they_speak(body: str) -> None:
 
 def test_without_selection_nothing_is_said_of_it() -> None:
     assert "among the rows" not in graph_of("E [exposure] Y [outcome] E -> Y").identify().words
+
+
+RATED = "O [observed, time=1] R [outcome] U [latent] U -> {{O W}} W [entity=user"
+
+
+def test_a_mean_keeps_columns_from_after_the_recording_out() -> None:
+    body = RATED + ", time={}] W -> R"
+    assert graph_of(body.format(1)).identify("mean").adjustment == ("W",)
+    with pytest.raises(IdentificationError) as caught:
+        graph_of(body.format(2)).identify("mean")
+    assert "W is measured after O (time=2 against time=1)" in str(caught.value)
+    assert "from before the outcome was recorded" in str(caught.value)
+    assert caught.value.open_path == "O <- U -> W -> R"
+    precise = "O [observed, time=1] R [outcome] P [time={}] P -> R"
+    assert graph_of(precise.format(0)).identify("mean").adjustment == ("P",)
+    assert graph_of(precise.format(2)).identify("mean").adjustment == ()
+
+
+def test_a_late_shadow_does_not_serve() -> None:
+    body = "O [observed, time=1] R [outcome] K [role=shadow, time={}] K -> R -> O"
+    found = graph_of(body.format(1)).identify("mean", strategies=("shadow",))
+    assert found.shadows == ("K",)
+    with pytest.raises(IdentificationError, match="does not serve"):
+        graph_of(body.format(2)).identify("mean", strategies=("shadow",))
