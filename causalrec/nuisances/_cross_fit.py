@@ -79,6 +79,13 @@ class Folds:
             for j in range(self.n_item_folds):
                 yield self.user_fold != k, None if self.item_fold is None else self.item_fold != j
 
+    @property
+    def members(self) -> Bools:
+        """Which parts (by `of_cells`) each model is fitted on, (models, parts)."""
+        user, item = np.divmod(np.arange(len(self)), self.n_item_folds)
+        apart = user[:, None] != user
+        return np.asarray(apart if self.item_fold is None else apart & (item[:, None] != item))
+
     def of_cells(self, user_codes: NDArray[Any], item_codes: NDArray[Any]) -> NDArray[Any]:
         """Return the number of the model that has not seen each aligned cell."""
         if self.item_fold is None:
@@ -178,8 +185,18 @@ class CrossFitted(Generic[Model]):
         for at, model in enumerate(self.models_):
             rows = number == at
             if rows.any():
-                out[rows] = model.for_rows(asked.select(rows), **options)
+                out[rows] = self._predict(model, asked, rows, options)
         return out
+
+    def _predict(
+        self, model: Any, asked: InteractionLog, rows: Bools, options: dict[str, Any]
+    ) -> Floats:
+        found = None
+        if asked is self.log_ and hasattr(model, "for_fitted_rows"):  # its design is at hand
+            found = model.for_fitted_rows(asked, rows, **options)
+        if found is None:
+            found = model.for_rows(asked.select(rows), **options)
+        return np.asarray(found, dtype=np.float64)
 
     def out_of_fold_codes(self, user_codes: NDArray[Any], item_codes: NDArray[Any]) -> Floats:
         """Return predictions of aligned cells by the models that have not seen them, float64."""
@@ -287,7 +304,8 @@ def cross_fit(
     Parameters
     ----------
     model : PropensityModel, ArmOutcomeModel, CellOutcomeModel
-        Unfitted, or fitted: its parameters are taken, not its fit. Effects of users (and, with
+        Unfitted, or fitted: its parameters are taken; its fit is at most where a search starts.
+        Effects of users (and, with
         item folds, of items) cannot be learned for those held out and are zero there; rules about
         never-observed profiles come from the whole log.
     log : InteractionLog
@@ -310,9 +328,13 @@ def cross_fit(
     >>> fitted.out_of_fold_rows().shape == (world.log.n_rows,)
     True
     """
-    models = [
-        model.clone().fit(log, graph, users=users, items=items, **options) for users, items in folds
-    ]
+    together: Any = getattr(model, "fit_folds", None)
+    models = None if together is None else together(log, folds, graph, **options)
+    if models is None:
+        models = [
+            model.clone().fit(log, graph, users=users, items=items, **options)
+            for users, items in folds
+        ]
     found: CrossFitted[Model] = CrossFitted(models, folds, log)
     found.graph_ = graph
     return found

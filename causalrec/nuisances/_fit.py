@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from causalrec.errors import DataError
 from causalrec.nuisances._backends import Backend, GridLogit, Rates, Restricted, RowLogit
-from causalrec.nuisances._features import Covariates, Encoders, RowDesign, row_design
+from causalrec.nuisances._features import Covariates, Encoders, RowDesign
 from causalrec.nuisances._grid import Grid
 from causalrec.nuisances._linear import LinearFit, fit_linear
+from causalrec.nuisances._linear_folds import fit_linear_folds
 from causalrec.nuisances._never import Never, never_observed
 from causalrec.nuisances._options import FitOptions, Within
+from causalrec.nuisances._shared import shared_design, shared_never
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
@@ -43,20 +45,16 @@ def fit_backend(
     options: FitOptions,
     users: Bools | None,
     items: Bools | None,
+    weights: Floats | None = None,
 ) -> Fitted:
     """Fit the method of `options` on (a part of) a log."""
     within = Within.of(log, users, items)
     if options.method != "logistic":
         return _fit_rates(log, options, within)
     encoders = Encoders.of(log, covariates)
-    groups = tuple(
-        code.column
-        for encoder in (encoders.user, encoders.item)
-        for code in encoder.codes
-        if code.levels
-    )
+    groups = _group_columns(encoders)
     if log.kind == "candidates":
-        return _fit_rows(log, encoders, options, within, groups)
+        return _fit_rows(log, encoders, options, within, groups, weights)
     if covariates.event:
         raise DataError(
             f"{', '.join(map(repr, covariates.event))}: columns of the events cannot explain which"
@@ -64,6 +62,11 @@ def fit_backend(
             " covariates, or record them for users or items."
         )
     return _fit_cells(log, encoders, options, within, groups)
+
+
+def _group_columns(encoders: Encoders) -> tuple[str, ...]:
+    both = (*encoders.user.codes, *encoders.item.codes)
+    return tuple(code.column for code in both if code.levels)
 
 
 def _fit_rates(log: InteractionLog, options: FitOptions, within: Within) -> Fitted:
@@ -112,31 +115,93 @@ def _fit_rows(
     options: FitOptions,
     within: Within,
     groups: tuple[str, ...],
+    weights: Floats | None = None,
 ) -> Fitted:
     from sklearn.base import clone
 
-    design = row_design(log, encoders, crosses=options.crosses)
-    never, always = never_observed(log, encoders), never_observed(log, encoders, exposed=False)
-    kept = within.cells(log.user_codes, log.item_codes)
-    kept &= ~(
-        never.cells(log.user_codes, log.item_codes) | always.cells(log.user_codes, log.item_codes)
-    )
+    design = shared_design(log, encoders, crosses=options.crosses)
+    kept = within.cells(log.user_codes, log.item_codes) & _undecided(log, encoders)
     assert log.exposure is not None  # candidates have one, the log has checked
     exposure = log.exposure[kept].astype(np.float64)
     matrix = design.matrix if kept.all() else design.matrix[kept]
-    x, z = encoders.user.apply(log.users).matrix, encoders.item.apply(log.items).matrix
-    notes = (*_said(never, "shown"), *_said(always, "left out"))
-    fit, model = None, options.classifier
-    if model is None:
-        penalty = np.where(design.cross, options.cross_regularization, options.regularization)
-        fit = model = fit_linear(matrix, exposure, penalty=penalty, binary=True)
+    row_weights = None if weights is None else weights[kept]
+    if options.classifier is None:
+        penalty = _penalty(design, options)
+        model: Any = fit_linear(matrix, exposure, penalty=penalty, binary=True, weights=row_weights)
     else:
-        model = clone(model)
+        model = clone(options.classifier)
         if options.random_state is not None and "random_state" in model.get_params():
             model.set_params(random_state=options.random_state)
-        model.fit(matrix[:, 1:], exposure.astype(np.int64))
+        weighted = {} if row_weights is None else {"sample_weight": row_weights}
+        model.fit(matrix[:, 1:], exposure.astype(np.int64), **weighted)
+    return _fitted_rows(model, log, encoders, options, design, groups)
+
+
+def fit_rows_by_fold(
+    log: InteractionLog,
+    covariates: Covariates,
+    options: FitOptions,
+    parts: NDArray[np.int16],
+    members: Bools,
+    start: LinearFit | None,
+    weights: Floats | None,
+) -> list[Fitted]:
+    """Fit the logistic model of candidates on several unions of parts of the rows at once.
+
+    Parameters
+    ----------
+    log, covariates, options
+        As for `fit_backend`.
+    parts : int16 (n_rows,)
+    members : bool (n_fits, n_parts)
+        As for `fit_linear_folds`.
+    start : LinearFit, optional
+        A fit of the same design on all rows, if there is one.
+    weights : float64 (n_rows,), optional
+    """
+    encoders = Encoders.of(log, covariates)
+    design = shared_design(log, encoders, crosses=options.crosses)
+    undecided = _undecided(log, encoders)
+    assert log.exposure is not None  # candidates have one, the log has checked
+    near = start is not None and len(start.coefficients) == design.matrix.shape[1]
+    fits = fit_linear_folds(
+        design.matrix,
+        log.exposure.astype(np.float64),
+        parts if undecided.all() else np.where(undecided, parts, np.int16(-1)),
+        members,
+        penalty=_penalty(design, options),
+        binary=True,
+        weights=weights,
+        start=start.coefficients if start is not None and near else None,
+    )
+    groups = _group_columns(encoders)
+    return [_fitted_rows(fit, log, encoders, options, design, groups) for fit in fits]
+
+
+def _undecided(log: InteractionLog, encoders: Encoders) -> Bools:
+    never, always = shared_never(log, encoders)
+    cells = log.user_codes, log.item_codes
+    return np.asarray(~(never.cells(*cells) | always.cells(*cells)))
+
+
+def _penalty(design: RowDesign, options: FitOptions) -> Floats:
+    return np.where(design.cross, options.cross_regularization, options.regularization)
+
+
+def _fitted_rows(
+    model: Any,
+    log: InteractionLog,
+    encoders: Encoders,
+    options: FitOptions,
+    design: RowDesign,
+    groups: tuple[str, ...],
+) -> Fitted:
+    never, always = shared_never(log, encoders)
+    x, z = encoders.user.apply(log.users).matrix, encoders.item.apply(log.items).matrix
+    notes = (*_said(never, "shown"), *_said(always, "left out"))
     inner = RowLogit(model, encoders, options.crosses, x, z)
     backend = _restricted(inner, never, always)
+    fit = model if isinstance(model, LinearFit) else None
     return Fitted(backend, groups, notes, row_design=design, linear_fit=fit, never=never)
 
 

@@ -13,7 +13,7 @@ from causalrec.errors import ConvergenceWarning, StudyError
 from causalrec.nuisances._base import Floats, Propensity, sampling_rate, subject_of
 from causalrec.nuisances._clipping import Clipping, clip_cells, clip_rows
 from causalrec.nuisances._features import Covariates, choose_covariates
-from causalrec.nuisances._fit import fit_backend
+from causalrec.nuisances._fit import Fitted, fit_backend, fit_rows_by_fold
 from causalrec.nuisances._options import FitOptions
 from causalrec.nuisances._parameters import Parameters
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
     from causalrec.interactions import InteractionLog
     from causalrec.nuisances._backends import Backend
+    from causalrec.nuisances._cross_fit import Folds
     from causalrec.nuisances._features import RowDesign
     from causalrec.nuisances._linear import LinearFit
 
@@ -141,6 +142,7 @@ class PropensityModel(Parameters, Propensity):
         log: InteractionLog,
         graph: CausalGraph | None = None,
         *,
+        weights: Floats | None = None,
         users: Bools | None = None,
         items: Bools | None = None,
     ) -> PropensityModel:
@@ -153,6 +155,8 @@ class PropensityModel(Parameters, Propensity):
         graph : CausalGraph, optional
             Decides the covariates; without one every usable user and item column is taken, which
             `assumptions_` says.
+        weights : float64 (n_rows,), optional
+            Of the rows of a logistic model on candidates: a row of weight 2 counts as two.
         users, items : bool (n_users,), (n_items,), optional
             Fit on these users and items only (cross-fitting); predictions cover all.
 
@@ -166,14 +170,57 @@ class PropensityModel(Parameters, Propensity):
             If a covariate has missing values, or the log is of another kind.
         IdentificationError
             If the graph does not identify the question.
+        StudyError
+            If rows are weighted where there is no fit to rows.
         """
         log.require("ratings", "candidates", purpose="estimating propensities")
-        self._check()
+        self._check(log, weights)
+        chosen = self._choose(log, graph)
+        fitted = fit_backend(log, chosen, self._options(log), users, items, weights)
+        return self._take(log, chosen, fitted)
+
+    def fit_folds(
+        self,
+        log: InteractionLog,
+        folds: Folds,
+        graph: CausalGraph | None = None,
+        *,
+        weights: Floats | None = None,
+    ) -> list[PropensityModel] | None:
+        """Fit one model a fold, all at once; None where each has to be fitted by itself.
+
+        Parameters
+        ----------
+        log : InteractionLog
+        folds : Folds
+        graph : CausalGraph, optional
+        weights : float64 (n_rows,), optional
+
+        Returns
+        -------
+        list of PropensityModel or None
+            The same as of `fit` with each fold's users and items, to the last few digits. If this
+            model is fitted already, the search starts from its coefficients.
+        """
+        log.require("ratings", "candidates", purpose="estimating propensities")
+        self._check(log, weights)
+        if log.kind != "candidates" or self.method != "logistic" or self.classifier is not None:
+            return None
+        chosen, options = self._choose(log, graph), self._options(log)
+        parts = folds.of_cells(log.user_codes, log.item_codes).astype(np.int16)
+        near = getattr(self, "linear_fit_", None)
+        fits = fit_rows_by_fold(log, chosen, options, parts, folds.members, near, weights)
+        models = [self.clone() for _ in fits]
+        for model in models:
+            model._check(log, weights)
+        return [
+            model._take(log, chosen, fitted) for model, fitted in zip(models, fits, strict=True)
+        ]
+
+    def _take(self, log: InteractionLog, chosen: Covariates, fitted: Fitted) -> PropensityModel:
         self.of_ = subject_of(log)
         self.sampling_rate_ = sampling_rate(log)
         self.user_ids_, self.item_ids_ = log.user_ids, log.item_ids
-        chosen = self._choose(log, graph)
-        fitted = fit_backend(log, chosen, self._options(log), users, items)
         self._backend: Backend = fitted.backend
         self.covariates_ = chosen.columns
         self.group_columns_ = fitted.group_columns
@@ -187,12 +234,18 @@ class PropensityModel(Parameters, Propensity):
                 f"The propensities stopped after {self.n_iterations_} iterations before they"
                 " converged. Raise max_iterations, or the regularisation.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         self._count_clipped(log)
         return self
 
-    def _check(self) -> None:
+    def _check(self, log: InteractionLog, weights: Floats | None) -> None:
+        if weights is not None and (log.kind != "candidates" or self.method != "logistic"):
+            raise StudyError(
+                "Row weights are for a logistic model on a log of candidates, which is fitted to"
+                f" rows; method={self.method!r} on a log of {log.kind} is not. Leave them out, or"
+                " give the propensities."
+            )
         if self.method not in {"logistic", "popularity", "independence"}:
             raise StudyError(
                 f"There is no propensity method {self.method!r}; choose 'logistic', 'popularity'"
@@ -261,6 +314,21 @@ class PropensityModel(Parameters, Propensity):
     def block(self, users: slice) -> Floats:
         """Return P of a block of users against all items, clipped as asked; (b, n_items)."""
         p = self._fitted.block(users)
+        return self._clipping.apply(p, self.of_)
+
+    def for_fitted_rows(self, log: InteractionLog, rows: Bools) -> Floats | None:
+        """Return P of some rows of the log it was fitted on, or None where it has no design.
+
+        Parameters
+        ----------
+        log : InteractionLog
+            The one it was fitted on.
+        rows : bool (n_rows,)
+        """
+        if self.row_design_ is None:
+            return None
+        of_rows: Any = self._fitted  # with a design it is one of rows
+        p = of_rows.design_rows(self.row_design_, log, rows)
         return self._clipping.apply(p, self.of_)
 
     def for_rows(self, log: InteractionLog) -> Floats:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.errors import DataError, StudyError
+from causalrec.nuisances._backends import at_rows
 from causalrec.nuisances._features import (
     Encoders,
     RowDesign,
@@ -16,12 +17,15 @@ from causalrec.nuisances._features import (
     row_design,
 )
 from causalrec.nuisances._linear import LinearFit, fit_linear
+from causalrec.nuisances._linear_folds import fit_linear_folds
 from causalrec.nuisances._options import Within
 from causalrec.nuisances._parameters import Parameters
+from causalrec.nuisances._shared import shared_design
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
     from causalrec.interactions import InteractionLog
+    from causalrec.nuisances._cross_fit import Folds
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -117,44 +121,141 @@ class ArmOutcomeModel(Parameters):
         DataError
             If an arm has no row to fit on.
         """
+        self._prepare(log, graph, Within.of(log, users, items))
+        models = {}
+        for arm in self.arms_:
+            rows = self._rows_of(arm)
+            if not rows.any():
+                raise self._no_rows(log, arm)
+            some = None if weights is None else weights[rows]
+            models[arm] = self._fit_arm(self._outcome[rows], rows, some)
+        return self._take(models)
+
+    def fit_folds(
+        self,
+        log: InteractionLog,
+        folds: Folds,
+        graph: CausalGraph | None = None,
+        *,
+        weights: Floats | None = None,
+    ) -> list[ArmOutcomeModel] | None:
+        """Fit one model a fold, all at once; None where each has to be fitted by itself.
+
+        Parameters
+        ----------
+        log : InteractionLog
+        folds : Folds
+        graph : CausalGraph, optional
+        weights : float64 (n_rows,), optional
+
+        Returns
+        -------
+        list of ArmOutcomeModel or None
+            The same as of `fit` with each fold's users and items, to the last few digits.
+        """
+        models = [self.clone() for _ in folds]
+        for model, (users, items) in zip(models, folds, strict=True):
+            model._prepare(log, graph, Within.of(log, users, items))
+        if (self.classifier if models[0].binary_ else self.regressor) is not None:
+            return None
+        held = folds.of_cells(log.user_codes, log.item_codes).astype(np.int16)
+        found: list[dict[int, Any]] = [{} for _ in models]
+        design = models[0].design_
+        for arm in models[0].arms_:
+            here = np.ones(log.n_rows, bool) if log.exposure is None else log.exposure == arm
+            if not all((model._inside & here).any() for model in models):
+                raise self._no_rows(log, arm)
+            fits = fit_linear_folds(
+                design.matrix,
+                models[0]._outcome,
+                np.where(here, held, np.int16(-1)),
+                folds.members,
+                penalty=self._penalty(design),
+                binary=models[0].binary_,
+                weights=weights,
+            )
+            for mine, fit in zip(found, fits, strict=True):
+                mine[arm] = fit
+        return [model._take(mine) for model, mine in zip(models, found, strict=True)]
+
+    def _prepare(self, log: InteractionLog, graph: CausalGraph | None, within: Within) -> None:
         log.require("candidates", "ratings", "impressions", purpose="an outcome model")
         assert log.outcome is not None  # only positives have none, and they were just refused
         chosen = choose_covariates(log, graph, self.covariates)
         self.covariates_, self.notes_ = chosen.columns, chosen.notes
         self._encoders = Encoders.of(log, chosen)
-        self.design_ = row_design(log, self._encoders, crosses=self.crosses)
+        self.design_ = shared_design(log, self._encoders, crosses=self.crosses)
         self.binary_ = bool(np.isin(log.outcome, (0.0, 1.0)).all())
-        inside = Within.of(log, users, items).cells(log.user_codes, log.item_codes)
+        self._inside = within.cells(log.user_codes, log.item_codes)
+        self._outcome, self._exposure = log.outcome, log.exposure
         self.arms_ = (1,) if log.exposure is None else (0, 1)
-        self._models: dict[int, Any] = {}
-        self.residual_variance_: dict[int, float] = {}
-        for arm in self.arms_:
-            rows = inside if log.exposure is None else inside & (log.exposure == arm)
-            if not rows.any():
-                raise DataError(
-                    f"No row with {'exposure ' + str(arm) if log.exposure is not None else 'data'}"
-                    " to fit the outcome model on: every arm needs rows in every fold."
-                )
-            self._fit_arm(arm, log.outcome[rows], rows, None if weights is None else weights[rows])
-        self.linear_fits_ = {a: m for a, m in self._models.items() if isinstance(m, LinearFit)}
+
+    def _take(self, models: dict[int, Any]) -> ArmOutcomeModel:
+        self._models = models
+        self.linear_fits_ = {a: m for a, m in models.items() if isinstance(m, LinearFit)}
         self.coefficients_ = {a: fit.coefficients for a, fit in self.linear_fits_.items()}
-        self.in_sample_ = {arm: self._predict(self.design_, arm) for arm in self.arms_}
         return self
 
-    def _fit_arm(self, arm: int, outcome: Floats, rows: Bools, weights: Floats | None) -> None:
+    def _rows_of(self, arm: int) -> Bools:
+        if self._exposure is None:
+            return self._inside
+        return np.asarray(self._inside & (self._exposure == arm))
+
+    def _penalty(self, design: RowDesign) -> Floats:
+        return np.where(design.cross, self.cross_regularization, self.regularization)
+
+    @staticmethod
+    def _no_rows(log: InteractionLog, arm: int) -> DataError:
+        return DataError(
+            f"No row with {'exposure ' + str(arm) if log.exposure is not None else 'data'}"
+            " to fit the outcome model on: every arm needs rows in every fold."
+        )
+
+    @property
+    def in_sample_(self) -> dict[int, Floats]:
+        """Predictions for the rows it was fitted on, under each arm."""
+        return {arm: self._predict(self.design_.matrix, arm) for arm in self.arms_}
+
+    @property
+    def residual_variance_(self) -> dict[int, float]:
+        """Of the rows of each arm, corrected for the number of coefficients."""
+        found = {}
+        for arm in self.arms_:
+            rows = self._rows_of(arm)
+            residual = self._outcome[rows] - self._at(rows, arm)
+            freedom = max(1.0, len(residual) - self.design_.matrix.shape[1])
+            found[arm] = float((residual**2).sum() / freedom)
+        return found
+
+    def _fit_arm(self, outcome: Floats, rows: Bools, weights: Floats | None) -> Any:
         matrix = self.design_.matrix[rows]
         given = self.classifier if self.binary_ else self.regressor
-        if given is None:
-            penalty = np.where(self.design_.cross, self.cross_regularization, self.regularization)
-            model: Any = fit_linear(
-                matrix, outcome, penalty=penalty, binary=self.binary_, weights=weights
-            )
-        else:
-            model = _fit_given(given, matrix, outcome, weights, self.binary_, self.random_state)
-        self._models[arm] = model
-        residual = outcome - _mean(model, matrix, self.binary_)
-        freedom = max(1.0, len(outcome) - matrix.shape[1])
-        self.residual_variance_[arm] = float((residual**2).sum() / freedom)
+        if given is not None:
+            return _fit_given(given, matrix, outcome, weights, self.binary_, self.random_state)
+        return fit_linear(
+            matrix,
+            outcome,
+            penalty=self._penalty(self.design_),
+            binary=self.binary_,
+            weights=weights,
+        )
+
+    def for_fitted_rows(self, log: InteractionLog, rows: Bools, arm: int = 1) -> Floats:
+        """Return E[outcome | covariates, arm] of some rows of the log it was fitted on.
+
+        Parameters
+        ----------
+        log : InteractionLog
+            The one it was fitted on.
+        rows : bool (n_rows,)
+        arm : int
+        """
+        self._check_arm(arm)
+        return self._at(rows, arm)
+
+    def _at(self, rows: Bools, arm: int) -> Floats:
+        model, predict = self._models[arm], lambda matrix: self._predict(matrix, arm)
+        return at_rows(model, self.design_.matrix, rows, predict)
 
     def for_rows(self, log: InteractionLog, arm: int = 1) -> Floats:
         """Return E[outcome | covariates, arm] of each row of a log, float64 (n_rows,).
@@ -165,16 +266,20 @@ class ArmOutcomeModel(Parameters):
         arm : int
             The arm that the rows are put into, whatever theirs was.
         """
+        self._check_arm(arm)
+        design = row_design(log, self._encoders, crosses=self.crosses)
+        return self._predict(design.matrix, arm)
+
+    def _check_arm(self, arm: int) -> None:
         if not hasattr(self, "_models"):
             from causalrec import errors
 
             raise errors.NotFittedError.of(self)
         if arm not in self.arms_:
             raise StudyError(f"There is no arm {arm!r}; the log has {self.arms_}.")
-        return self._predict(row_design(log, self._encoders, crosses=self.crosses), arm)
 
-    def _predict(self, design: RowDesign, arm: int) -> Floats:
-        return _mean(self._models[arm], design.matrix, self.binary_)
+    def _predict(self, matrix: Floats, arm: int) -> Floats:
+        return _mean(self._models[arm], matrix, self.binary_)
 
 
 def _fit_given(
