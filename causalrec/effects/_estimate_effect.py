@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from causalrec.effects._econml import fit_econml
+from causalrec.effects._econml import compute_econml, effect_by_driv
 from causalrec.effects._front_door_result import effect_by_front_door
 from causalrec.effects._instrument import effect_by_instrument
-from causalrec.effects._nuisances import Fitter, Nuisances
+from causalrec.effects._nuisances import Fitter
 from causalrec.effects._population import Population, find_population
-from causalrec.effects._question import OTHER_WAYS, Question
+from causalrec.effects._question import BY_ECONML, OTHER_WAYS, Estimator, OtherWay, Question
 from causalrec.effects._result import EffectResult
 from causalrec.effects._scores import Computation, cluster_codes
 from causalrec.effects._write import write_effect
@@ -34,7 +34,7 @@ def estimate_effect(
     log: InteractionLog,
     graph: CausalGraph,
     *,
-    estimator: Literal["dr", "ips", "snips", "regression", "econml", "iv", "front-door"] = "dr",
+    estimator: Estimator | OtherWay = "dr",
     estimand: Literal["ate", "att", "atu", "overlap"] = "ate",
     contrast: tuple[int, int] = (1, 0),
     unit: Literal["item", "slate", "user"] = "item",
@@ -56,15 +56,19 @@ def estimate_effect(
         Of candidates: eligible rows, exposed or not, with an outcome that can occur in both arms.
     graph : CausalGraph
         Decides the covariates, or refuses.
-    estimator : {"dr", "ips", "snips", "regression", "econml", "iv", "front-door"}
+    estimator : str
         "dr" is right if the propensities or the outcome models are. "ips" and "snips" need the
-        propensities, "regression" the outcome models. "econml" is EconML's `LinearDRLearner` on
-        our folds, with our interval. "iv" is the effect among the rows whose exposure the graph's
-        instrument changes (LATE; Angrist, Imbens & Rubin 1996): the ratio of the doubly robust
-        effects of the instrument on outcome and exposure, with Anderson and Rubin's interval where
-        the instrument is weak; `propensity` is then that of the instrument. "front-door" is the
-        effect through the graph's mediator that carries all of it, of any kind (Fulcher, Shpitser,
-        Marealle & Tchetgen Tchetgen 2020).
+        propensities, "regression" the outcome models. By EconML, on our folds and with our
+        interval, its own in a table: "econml" (`LinearDRLearner`), "dr-learner" (`DRLearner`) and
+        "causal-forest-dml" (`CausalForestDML`), by the doubly robust score of their nuisances;
+        "linear-dml" (`LinearDML`), whose effect is that in the overlap; "driv"
+        (`LinearIntentToTreatDRIV`), the local effects of the instrument's compliers averaged over
+        all rows, for an instrument drawn at random. They estimate their own propensities. "iv" is
+        the effect among the rows whose exposure the graph's instrument changes (LATE; Angrist,
+        Imbens & Rubin 1996): the ratio of the doubly robust effects of the instrument on outcome
+        and exposure, with Anderson and Rubin's interval where the instrument is weak; `propensity`
+        is then that of the instrument. "front-door" is the effect through the graph's mediator that
+        carries all of it, of any kind (Fulcher, Shpitser, Marealle & Tchetgen Tchetgen 2020).
     estimand : {"ate", "att", "atu", "overlap"}
         Average over the supported rows, over the exposed or the unexposed of them, or weighted by
         p (1 - p).
@@ -145,8 +149,10 @@ def estimate_effect(
     check_columns(log, graph, identified)
     cluster_codes(log, question.sampled)  # refuse unknown clusters before the work
     if estimator in OTHER_WAYS:
-        way = effect_by_instrument if estimator == "iv" else effect_by_front_door
-        return way(log, graph, identified, question, outcome_model, propensity)
+        ways = {
+            "iv": effect_by_instrument, "driv": effect_by_driv, "front-door": effect_by_front_door
+        }  # fmt: skip
+        return ways[estimator](log, graph, identified, question, outcome_model, propensity)
     population = find_population(log, graph, propensity, question)
     kept, spread = _median_of_repeats(population, graph, question, outcome_model)
     return write_effect(kept, identified, spread)
@@ -186,12 +192,11 @@ def _median_of_repeats(
     fitter = Fitter(population, graph, question, outcome_model)
     found: list[tuple[float, int, Computation]] = []
     for number, seed in enumerate(seeds.tolist()):
-        nuisances: Nuisances = (
-            fit_econml(population, question, outcome_model, seed)
-            if question.estimator == "econml"
-            else fitter.fit(seed)
+        computation = (
+            compute_econml(population, question, outcome_model, seed)
+            if question.estimator in BY_ECONML
+            else Computation(population, question, fitter.fit(seed))
         )
-        computation = Computation(population, question, nuisances)
         found.append((computation.value(), number, computation))
     ordered = sorted(found, key=lambda one: one[:2])
     return ordered[(len(ordered) - 1) // 2][2], tuple(one[0] for one in found)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from causalrec.effects._question import DR_BY_ECONML
 from causalrec.errors import StudyError
 from causalrec.inference import stack_nuisances
 from causalrec.scores import Score, effect_score
@@ -32,7 +33,7 @@ def effect_rows(computation: Computation, purpose: str) -> Floats:
         If the estimator or the estimand has no score whose mean given covariates is the effect.
     """
     question = computation.question
-    if question.estimator not in {"dr", "ips", "econml"} or question.estimand != "ate":
+    if question.estimator not in {"dr", "ips", *DR_BY_ECONML} or question.estimand != "ate":
         raise StudyError(
             f"{purpose} needs a score whose mean among like rows is their effect. The estimator"
             f" {question.estimator!r} with the estimand {question.estimand!r} has none: estimate"

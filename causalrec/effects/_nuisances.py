@@ -22,6 +22,7 @@ from causalrec.nuisances import (
 )
 
 if TYPE_CHECKING:
+    from causalrec.effects._econml._own import OwnAnswer
     from causalrec.effects._population import Population
     from causalrec.effects._question import Question
     from causalrec.graph import CausalGraph
@@ -88,6 +89,8 @@ class Nuisances:
     unclipped : bool (n,) or None
         Rows whose propensity was not clipped; None for all.
     notes : tuple of str
+    own : OwnAnswer or None
+        What EconML itself would report, where it fitted them.
     """
 
     propensity: Floats
@@ -97,6 +100,7 @@ class Nuisances:
     n_clipped: int = 0
     unclipped: Bools | None = None
     notes: tuple[str, ...] = ()
+    own: OwnAnswer | None = None
 
     def has(self, role: Role) -> bool:
         """Return whether the error of this nuisance is stacked."""

@@ -8,10 +8,17 @@ from typing import Any, Literal, get_args
 
 from causalrec.errors import StudyError, near_miss
 
-Estimator = Literal["dr", "ips", "snips", "regression", "econml"]
+Estimator = Literal[
+    "dr", "ips", "snips", "regression", "econml", "dr-learner", "causal-forest-dml", "linear-dml"
+]
 Estimand = Literal["ate", "att", "atu", "overlap"]
-OTHER_WAYS = {"iv": "instrument", "front-door": "front-door"}
+OtherWay = Literal["iv", "driv", "front-door"]
+OTHER_WAYS: dict[str, str] = {"iv": "instrument", "driv": "instrument", "front-door": "front-door"}
 """Estimators for where no adjustment is enough, and the strategy of the graph that each needs."""
+DR_BY_ECONML = ("econml", "dr-learner", "causal-forest-dml")
+"""Estimators by EconML that have the doubly robust score."""
+BY_ECONML = (*DR_BY_ECONML, "linear-dml")
+"""Estimators by EconML that adjust for covariates."""
 
 WHOM: dict[str, str] = {
     "ate": "",
@@ -69,6 +76,14 @@ class Question:
                     f" names; it has no estimand {options['estimand']!r}. Leave the estimand out."
                 )
             options["estimator"] = "dr"  # of the parts that it is made of
+        if options["estimator"] == "linear-dml":
+            if options["estimand"] not in {"ate", "overlap"} or options["clip"] is not None:
+                raise StudyError(
+                    "estimator='linear-dml' weights rows by p (1 - p) and divides by no propensity:"
+                    " its estimand is 'overlap', and there is nothing to clip. Ask for 'dr', or"
+                    " 'dr-learner', where another estimand is meant."
+                )
+            options["estimand"] = "overlap"
         if options["n_repeats"] < 1:
             raise StudyError(f"n_repeats={options['n_repeats']} must be at least 1.")
         clip = options["clip"]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.effects._nuisances import Nuisances, Role
+from causalrec.effects._question import DR_BY_ECONML
 from causalrec.errors import StudyError
 from causalrec.inference import Estimate, stack_nuisances
 from causalrec.scores import Score, effect_derivatives, effect_score, group_scores
@@ -105,7 +106,7 @@ class Computation:
 
     def _plain(self, groups: Codes, n_groups: int) -> Score:
         question, found = self.question, self.nuisances
-        name = "dr" if question.estimator == "econml" else question.estimator
+        name: Any = "dr" if question.estimator in DR_BY_ECONML else question.estimator
         return effect_score(
             self.population.outcome,
             self.population.exposure,

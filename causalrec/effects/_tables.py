@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from causalrec.effects._econml._own import own_table
 from causalrec.nuisances import (
     KnownPropensity,
     balance,
@@ -14,7 +15,7 @@ from causalrec.nuisances import (
     effective_sample_size,
     overlap_table,
 )
-from causalrec.results import Table
+from causalrec.results import Table, rows_from_estimate
 from causalrec.scores import effect_score
 
 if TYPE_CHECKING:
@@ -36,8 +37,27 @@ def evidence_tables(computation: Computation, spread: Sequence[float]) -> tuple[
         overlap_table(p, rows),
         balance_table(balance(p, rows)),
         _weights(computation),
+        *_econml(computation),
         _repeats(spread),
     )
+
+
+def _econml(computation: Computation) -> list[Table]:
+    """Return EconML's own interval beside ours, where it fitted the nuisances."""
+    own, question = computation.nuisances.own, computation.question
+    if own is None:
+        return []
+    both = computation.estimate()
+    joint = both[both.labels[:1]]
+    row = rows_from_estimate(
+        joint,
+        metric=question.metric,
+        population=joint.population,
+        estimator=question.estimator,
+        unit="rows",
+        level=question.level,
+    )[0]
+    return [own_table(own, row, question.sampled, question.sign)]
 
 
 def _weights(computation: Computation) -> Table:

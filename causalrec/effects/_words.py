@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from causalrec.effects._question import BY_ECONML, DR_BY_ECONML
 from causalrec.results import Assumption, Row, format_cell
 
 if TYPE_CHECKING:
@@ -18,6 +19,13 @@ _WORDS = {
     " on average",
     "overlap": "Being exposed changes {outcome} by {amount} a row on average where both arms are"
     " likely (rows weighted by p (1 - p))",
+}
+
+_ONE_MODEL = {
+    "econml": "One model of the outcome, the covariates and the exposure",
+    "dr-learner": "One model of the outcome, the covariates and the exposure",
+    "causal-forest-dml": "The model of outcome and covariates, and the forest's of effects,",
+    "linear-dml": "One model of the outcome and the covariates, whatever the exposure,",
 }
 
 
@@ -115,7 +123,8 @@ def _overlap(computation: Computation) -> Assumption:
 
 def _nuisances(computation: Computation) -> list[Assumption]:
     question, found = computation.question, computation.nuisances
-    both = question.estimator in {"dr", "econml"}
+    both = question.estimator in {"dr", *DR_BY_ECONML}
+    spared = both or question.estimator == "linear-dml"
     parts = []
     if question.uses_propensity:
         given = computation.population.template is None
@@ -130,15 +139,15 @@ def _nuisances(computation: Computation) -> list[Assumption]:
                 f"{_error('propensity', found.has('propensity'), given)}",
             )
         )
-    if question.uses_outcome_model or question.estimator == "econml":
+    if question.uses_outcome_model or question.estimator in BY_ECONML:
         parts.append(
             Assumption(
                 name="right outcome models",
                 statement="One model of the outcome and the covariates in each arm is right."
                 if question.uses_outcome_model
-                else "One model of the outcome, the covariates and the exposure is right.",
+                else f"{_ONE_MODEL[question.estimator]} is right.",
                 status="untestable",
-                evidence=f"{'Not needed where the propensities are right. ' if both else ''}"
+                evidence=f"{'Not needed where the propensities are right. ' if spared else ''}"
                 f"{_error('outcome', found.has('exposed'), False)}",
             )
         )
