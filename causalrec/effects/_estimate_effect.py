@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from causalrec.effects._contrast import Contrast, find_contrast
+from causalrec.effects._contrast_result import WORKS_ON_TWO_ARMS, as_contrast, no_verb
 from causalrec.effects._econml import compute_econml, effect_by_driv
 from causalrec.effects._front_door_result import effect_by_front_door
 from causalrec.effects._instrument import effect_by_instrument
+from causalrec.effects._level_population import find_levels
+from causalrec.effects._levels import LevelComputation, LevelFitter
 from causalrec.effects._nuisances import Fitter
 from causalrec.effects._population import Population, find_population
 from causalrec.effects._question import BY_ECONML, OTHER_WAYS, Estimator, OtherWay, Question
 from causalrec.effects._result import EffectResult
+from causalrec.effects._row_weights import read_weights
 from causalrec.effects._scores import Computation, cluster_codes
-from causalrec.effects._write import write_effect
-from causalrec.errors import DataError, near_miss
+from causalrec.effects._write import config_of, write_effect
+from causalrec.effects._write_levels import write_levels
+from causalrec.errors import DataError, StudyError, near_miss
 from causalrec.graph import checked_graph
+from causalrec.results import provenance
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from causalrec.graph import CausalGraph, Estimand
     from causalrec.interactions import InteractionLog
@@ -36,10 +43,11 @@ def estimate_effect(
     *,
     estimator: Estimator | OtherWay = "dr",
     estimand: Literal["ate", "att", "atu", "overlap"] = "ate",
-    contrast: tuple[int, int] = (1, 0),
+    contrast: tuple[Any, ...] = (1, 0),
     unit: Literal["item", "slate", "user"] = "item",
     outcome_model: Any = None,
-    propensity: Propensity | ArrayLike | str | None = None,
+    propensity: Propensity | ArrayLike | str | Mapping[Any, Any] | None = None,
+    weights: ArrayLike | str | None = None,
     sampled: Sequence[str] = ("user", "item"),
     clip: float | None = None,
     floor: float = 1e-3,
@@ -54,6 +62,7 @@ def estimate_effect(
     ----------
     log : InteractionLog
         Of candidates: eligible rows, exposed or not, with an outcome that can occur in both arms.
+        For a contrast of positions or of other columns, of impressions too.
     graph : CausalGraph
         Decides the covariates, or refuses.
     estimator : str
@@ -72,8 +81,15 @@ def estimate_effect(
     estimand : {"ate", "att", "atu", "overlap"}
         Average over the supported rows, over the exposed or the unexposed of them, or weighted by
         p (1 - p).
-    contrast : (1, 0) or (0, 1)
-        Exposed minus unexposed, or the reverse.
+    contrast : (1, 0), (0, 1), or values of the exposure
+        Exposed minus unexposed, or the reverse. Where the graph's exposure is another column of
+        the log (a position, the arm of a test, any column of up to fifty values), two of its
+        values, `(1, 5)` or `("treatment", "control")`: the first minus the second; or more, the
+        first against each of the others with simultaneous intervals. "ate" is then an average over
+        all rows, those at other values too, with one propensity and one outcome model a value
+        (Imbens 2000); "att" and "atu" are over the rows at the first and at the second value,
+        "overlap" over both. Outcomes may be binary, continuous or ordinal: of an ordinal one the
+        effect is in its own units (rating points).
     unit : "item"
         The effect of one item's exposure with the rest of the slate as it was. Other units are
         refused with the question that answers them.
@@ -82,7 +98,12 @@ def estimate_effect(
     propensity : optional
         Given propensities win: a fitted `PropensityModel`, `KnownPropensity`, an array of a value
         a row or a cell, or a column's name. An unfitted `PropensityModel` is cross-fitted. Default:
-        those logged, else a logistic model of the adjustment set.
+        those logged, else a logistic model of the adjustment set. For a contrast of values: a
+        dict of value to column, array or constant, P(value | covariates).
+    weights : array (n_rows,) or str, optional
+        How much each row counts in the population that the effect speaks of (a column's name, or a
+        number of at least 0 a row): fixed, not estimated. A row of weight 2 counts as two rows do,
+        in the nuisances too.
     sampled : sequence of str
         What the interval treats as drawn: ("user", "item"), ("user",), other clusters ("provider",
         "slate", "arm"), or () for these very rows.
@@ -107,7 +128,8 @@ def estimate_effect(
     Raises
     ------
     DataError
-        If the log has no unexposed arm (it says what to log), or lacks a covariate's column.
+        If the log has no unexposed arm (it says what to log), lacks a covariate's column or a
+        value of the contrast; or if weights are negative or not finite.
     IdentificationError
         If the graph does not identify the effect; the message has the open path.
     OverlapError
@@ -137,28 +159,138 @@ def estimate_effect(
     True
     >>> [row.label for row in effect.by("gender").rows]
     ['gender=f', 'gender=m', 'gap in gender: f - m']
+
+    What does the first position do to a click, against the fifth?
+
+    >>> feed = cr.simulate("social", n_users=200, n_items=40, random_state=1)
+    >>> effect = cr.estimate_effect(feed.log, feed.graph, contrast=(1, 5), n_repeats=1)
+    >>> low, high = effect.interval()
+    >>> bool(low < feed.truth["effect:1-5"] < high)
+    True
     """
+    checked = checked_graph(graph)
+    levels = find_contrast(log, exposure_column(checked), contrast)
+    row_weights, weighting = read_weights(weights, log)
     question = Question.of(
         contrast=contrast, unit=unit, sampled=sampled, estimator=estimator, estimand=estimand,
         clip=clip, floor=floor, n_folds=n_folds, n_repeats=n_repeats, level=level,
-        random_state=random_state,
+        random_state=random_state, weighting=weighting,
+        column="" if levels is None else levels.column,
+        levels=() if levels is None else levels.levels,
     )  # fmt: skip
-    log.require("candidates", purpose="the effect of exposure")
+    if levels is None:
+        log.require("candidates", purpose="the effect of exposure")
+    check_combination(question, estimator)
     strategies = (OTHER_WAYS[estimator],) if estimator in OTHER_WAYS else ADJUSTMENT
-    identified = checked_graph(graph).identify(query="effect", strategies=strategies)
-    check_columns(log, graph, identified)
+    identified = checked.identify(query="effect", strategies=strategies)
+    check_columns(log, graph, identified, own_exposure=levels is None)
     cluster_codes(log, question.sampled)  # refuse unknown clusters before the work
+    if levels is not None and not levels.is_of_two_arms(estimand):
+        return _effect_of_levels(
+            log, graph, identified, levels, question, outcome_model, propensity, row_weights
+        )
+    if levels is not None:
+        return _effect_of_two(
+            log, graph, identified, levels, question, outcome_model, propensity, row_weights
+        )
     if estimator in OTHER_WAYS:
         ways = {
             "iv": effect_by_instrument, "driv": effect_by_driv, "front-door": effect_by_front_door
         }  # fmt: skip
         return ways[estimator](log, graph, identified, question, outcome_model, propensity)
-    population = find_population(log, graph, propensity, question)
+    population = find_population(log, graph, propensity, question, row_weights)
     kept, spread = _median_of_repeats(population, graph, question, outcome_model)
-    return write_effect(kept, identified, spread)
+    found = write_effect(kept, identified, spread)
+    return found if row_weights is None else without_verbs(found, kept)
 
 
-def check_columns(log: InteractionLog, graph: CausalGraph, identified: Estimand) -> None:
+def exposure_column(graph: CausalGraph) -> str:
+    """Return the column of the graph's exposure; "" where the graph names none."""
+    return "" if graph.exposure is None else graph.nodes[graph.exposure].column or ""
+
+
+def check_combination(question: Question, estimator: str) -> None:
+    """Refuse estimators that cannot weight rows or compare several values, with the way out.
+
+    Raises
+    ------
+    StudyError
+        If they are asked to.
+    """
+    what = "row weights" if question.weighting else ""
+    what = "values of a column" if question.levels else what
+    if what and estimator not in {"dr", "ips", "snips", "regression"}:
+        raise StudyError(
+            f"estimator={estimator!r} does not take {what}: choose 'dr', 'ips', 'snips' or"
+            " 'regression', which do."
+        )
+
+
+def _effect_of_levels(
+    log: InteractionLog,
+    graph: CausalGraph,
+    identified: Estimand,
+    levels: Contrast,
+    question: Question,
+    outcome_model: Any,
+    propensity: Any,
+    weights: NDArray[np.float64] | None,
+) -> EffectResult:
+    """Return the effect of values of an exposure over all rows, those at other values too."""
+    if question.estimand != "ate":
+        raise StudyError(
+            f"estimand={question.estimand!r} compares two values, and contrast={levels.levels!r}"
+            f" names {len(levels.levels)}. Ask for two of them, or for the 'ate'."
+        )
+    population = find_levels(log, graph, levels, propensity, question, weights)
+    fitter = LevelFitter(population, graph, question, outcome_model)
+    kept, spread = _median(
+        question, lambda seed: LevelComputation(population, question, fitter.fit(seed))
+    )
+    return write_levels(kept, identified, spread)
+
+
+def _effect_of_two(
+    log: InteractionLog,
+    graph: CausalGraph,
+    identified: Estimand,
+    levels: Contrast,
+    question: Question,
+    outcome_model: Any,
+    propensity: Any,
+    weights: NDArray[np.float64] | None,
+) -> EffectResult:
+    """Return the effect of one value against another, over rows at either alone."""
+    as_asked = levels.two_arms
+    pair, inside = as_asked(log), levels.codes >= 0
+    given = levels.of_first(propensity, log)
+    of_rows = None if weights is None else weights[inside]
+    population = find_population(pair, graph, given, question, of_rows)
+    kept, spread = _median_of_repeats(population, graph, question, outcome_model)
+    found = write_effect(kept, identified, spread)
+    notes = found.notes if inside.all() else (*found.notes, levels.left_out_words(question))
+    update = {
+        "notes": notes,
+        "provenance": provenance(log, question.random_state, config_of(question)),
+    }
+    result = as_contrast(found, update, by=kept, as_asked=as_asked)
+    return result if weights is None else without_verbs(result, kept)
+
+
+def without_verbs(found: EffectResult, computation: Computation) -> EffectResult:
+    """Return an effect on weighted rows with the verbs that count weights."""
+    result = as_contrast(found, {}, by=computation)
+    for name in WORKS_ON_TWO_ARMS:
+        result._internals.pop(name, None)
+    result._internals["why"] = no_verb(
+        "The rows are weighted", "Ask for the effect without weights=... to have every verb."
+    )
+    return result
+
+
+def check_columns(
+    log: InteractionLog, graph: CausalGraph, identified: Estimand, *, own_exposure: bool = True
+) -> None:
     """Refuse a graph that speaks of other columns than the log does.
 
     A node whose column is nowhere in the log stands for the column that plays its role.
@@ -172,7 +304,8 @@ def check_columns(log: InteractionLog, graph: CausalGraph, identified: Estimand)
     for covariate in identified.covariates:
         log.entity_of(covariate.column)  # says which columns there are, and the near miss
     known = {*log.users.columns, *log.items.columns, *log.events.columns}
-    roles = {"exposure": identified.exposure, "outcome": identified.outcome}
+    roles = {"exposure": identified.exposure} if own_exposure else {}
+    roles["outcome"] = identified.outcome
     for role, node in roles.items():
         column, named = graph.nodes[str(node)].column, getattr(log.columns, role)
         others = known | set(log.columns.named().values()) - {named}
@@ -188,15 +321,31 @@ def _median_of_repeats(
     population: Population, graph: CausalGraph, question: Question, outcome_model: Any
 ) -> tuple[Computation, tuple[float, ...]]:
     """Return the repeat with the median estimate (the lower of two), and all estimates."""
-    seeds = np.random.default_rng(question.random_state).integers(0, 2**31, question.n_repeats)
     fitter = Fitter(population, graph, question, outcome_model)
-    found: list[tuple[float, int, Computation]] = []
+
+    def compute(seed: int) -> Computation:
+        if question.estimator in BY_ECONML:
+            return compute_econml(population, question, outcome_model, seed)
+        return Computation(population, question, fitter.fit(seed))
+
+    return _median(question, compute)
+
+
+class _HasValue(Protocol):
+    def value(self) -> float:
+        """Return the estimate alone."""
+        ...
+
+
+Found = TypeVar("Found", bound=_HasValue)
+
+
+def _median(question: Question, compute: Callable[[int], Found]) -> tuple[Found, tuple[float, ...]]:
+    """Return the repeat with the median estimate (the lower of two), and all estimates."""
+    seeds = np.random.default_rng(question.random_state).integers(0, 2**31, question.n_repeats)
+    found: list[tuple[float, int, Found]] = []
     for number, seed in enumerate(seeds.tolist()):
-        computation = (
-            compute_econml(population, question, outcome_model, seed)
-            if question.estimator in BY_ECONML
-            else Computation(population, question, fitter.fit(seed))
-        )
+        computation = compute(seed)
         found.append((computation.value(), number, computation))
     ordered = sorted(found, key=lambda one: one[:2])
     return ordered[(len(ordered) - 1) // 2][2], tuple(one[0] for one in found)

@@ -128,9 +128,12 @@ def find_groups(computation: Computation, column: str) -> Groups:
         raise DataError(f"Column {column!r} has {len(levels):,} levels: {way_out}.")
     place = pd.Index(levels).get_indexer(pd.Index(names.fillna("")))
     place = np.where(names.isna().to_numpy(dtype=bool), -1, place)
-    exposed = np.bincount(place[place >= 0], computation.population.exposure[place >= 0])
-    total = np.bincount(place[place >= 0])
-    both = (exposed > 0) & (exposed < total)
+    exposure = computation.population.exposure
+    exposed, unexposed = (
+        np.bincount(place[(place >= 0) & (exposure == arm)], minlength=len(levels))
+        for arm in (1.0, 0.0)
+    )
+    both = (exposed > 0) & (unexposed > 0)
     if not both.any():
         raise DataError(
             f"In every group of {column!r} the supported rows are of one arm only: {column!r}"
@@ -320,9 +323,21 @@ def _answer(rows: tuple[Row, ...], column: str) -> str:
     apart = [row for row in gaps if row.p_adjusted is not None and row.p_adjusted < 1 - row.level]
     if not levels:
         return f"No group of {column} can be shown or estimated."
-    verdict = (
-        f"{len(apart)} of {len(gaps)} gaps differ from zero after Holm's correction"
-        if gaps
-        else "There is no gap to test"
+    return f"The effect is {parts}. {_verdict(gaps, apart)}"
+
+
+def _verdict(gaps: list[Row], apart: list[Row]) -> str:
+    """Return whether the groups differ, with the figure where there is one gap only."""
+    if not gaps:
+        return "There is no gap to test."
+    if len(gaps) == 1:
+        words = "can" if apart else "cannot"
+        return f"The {gaps[0].label} is {amount(gaps[0])}, which {words} be told from zero."
+    if not apart:
+        return f"None of the {len(gaps)} gaps can be told from zero after Holm's correction."
+    named = ", ".join(f"{row.label} ({amount(row)})" for row in apart[:3])
+    rest = ", the first three being" if len(apart) > 3 else ":"
+    return (
+        f"{len(apart)} of the {len(gaps)} gaps can be told from zero after Holm's"
+        f" correction{rest} {named}."
     )
-    return f"The effect is {parts}. {verdict}."

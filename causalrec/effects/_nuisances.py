@@ -55,11 +55,12 @@ class Parametric:
     trained: Bools
     used: Bools
 
-    def nuisance(self, target: Floats) -> FittedNuisance:
+    def nuisance(self, target: Floats, row_weights: Floats | None = None) -> FittedNuisance:
         """Describe the fit to `causalrec.inference.stack_nuisances`."""
         describe = fitted_logistic if self.fit.link == "logit" else fitted_linear
         mean = self.fit.predict(self.design)
         weight = self.trained.astype(np.float64)
+        weight = weight if row_weights is None else weight * row_weights
         return describe(self.design, target, mean, weight=weight, penalty=self.fit.penalty)
 
     @property
@@ -128,7 +129,7 @@ class Fitter:
         found: dict[str, Any] = {}
         if question.uses_outcome_model:
             model = as_outcome_model(self.outcome_model, rows, question.random_state)
-            fitted = cross_fit(model, rows, folds, self.graph)
+            fitted = cross_fit(model, rows, folds, self.graph, **self._weights)
             for arm, role in ARMS:
                 found[role] = fitted.out_of_fold_rows(arm=arm)
             parametric += self._outcome_fits(fitted, held)
@@ -143,6 +144,12 @@ class Fitter:
         return Nuisances(p, parametric=kept, n_clipped=n_clipped, unclipped=unclipped, **found)
 
     @property
+    def _weights(self) -> dict[str, Floats]:
+        """Row weights as an option of a fit; nothing where rows count alike."""
+        weights = self.population.weights
+        return {} if weights is None else {"weights": weights}
+
+    @property
     def _weighted(self) -> bool:
         return self.question.uses_propensity
 
@@ -153,7 +160,9 @@ class Fitter:
             return given, []
         if population.template is None:
             return given, self._given_fit(given)
-        fitted = cross_fit(population.template, population.rows, folds, self.graph)
+        near = population.propensity  # the template, fitted on all rows: folds start from there
+        model = near if isinstance(near, PropensityModel) else population.template
+        fitted = cross_fit(model, population.rows, folds, self.graph, **self._weights)
         p = fitted.out_of_fold_rows()
         inside = (p > SURELY) & (p < 1.0 - SURELY)
         found = []
@@ -169,6 +178,8 @@ class Fitter:
         """Return the fit behind given propensities, if they are a logistic fit on this log."""
         model, inside = self.population.propensity, self.population.supported
         if not isinstance(model, PropensityModel) or model.linear_fit_ is None:
+            return []
+        if self.population.weights is not None:  # it was fitted to rows that count alike
             return []
         design = None if model.row_design_ is None else model.row_design_.matrix
         if design is None or len(design) != len(inside):

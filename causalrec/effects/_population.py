@@ -57,6 +57,8 @@ class Population:
     propensity: Propensity
     values: Floats
     template: PropensityModel | None
+    weights: Floats | None = None
+    """Of the supported rows; None where they count alike."""
 
     @property
     def n_set_aside(self) -> int:
@@ -88,9 +90,15 @@ class Population:
 
 
 def find_population(
-    log: InteractionLog, graph: CausalGraph, propensity: Any, question: Question
+    log: InteractionLog,
+    graph: CausalGraph,
+    propensity: Any,
+    question: Question,
+    weights: Floats | None = None,
 ) -> Population:
     """Decide the supported rows, from the propensities given or from a logistic fit on all rows.
+
+    `weights` are those of all rows, or None.
 
     Warns
     -----
@@ -102,13 +110,14 @@ def find_population(
     OverlapError
         If no row is left, or only rows of one arm.
     """
-    chosen, template = _propensity(log, graph, propensity, question)
+    chosen, template = _propensity(log, graph, propensity, question, weights)
     found = support(chosen, log, question.floor)
     inside = found.rows()
     exposure = log.exposure
     assert exposure is not None  # candidates have one
     exposed = int((exposure[inside] == 1).sum())
-    if exposed in {0, int(inside.sum())}:
+    counted = inside if weights is None else inside & (weights > 0.0)
+    if np.unique(exposure[counted]).size < 2:
         raise OverlapError(
             f"Of {log.n_rows:,} rows {int(inside.sum()):,} have a propensity within"
             f" [{question.floor:g}, {1 - question.floor:g}], and {exposed:,} of these were exposed:"
@@ -126,15 +135,21 @@ def find_population(
         )
     rows = log if inside.all() else log.select(inside)
     values = row_propensity(chosen, log)
-    return Population(log, rows, inside, found, chosen, values, template)
+    kept = None if weights is None else weights[inside]
+    return Population(log, rows, inside, found, chosen, values, template, kept)
 
 
 def _propensity(
-    log: InteractionLog, graph: CausalGraph, propensity: Any, question: Question
+    log: InteractionLog,
+    graph: CausalGraph,
+    propensity: Any,
+    question: Question,
+    weights: Floats | None,
 ) -> tuple[Propensity, PropensityModel | None]:
     """Return what decides the support, and the model to cross-fit if nothing was given."""
     unfitted = isinstance(propensity, PropensityModel) and not hasattr(propensity, "of_")
     if unfitted or (propensity is None and log.logging_propensity is None):
         template = propensity if unfitted else PropensityModel(random_state=question.random_state)
-        return template.clone().fit(log, graph), template
+        counted = {} if weights is None else {"weights": weights}
+        return template.clone().fit(log, graph, **counted), template
     return resolve_propensity(propensity, log, graph), None

@@ -49,19 +49,26 @@ class Question:
     n_repeats: int
     level: float
     random_state: int | None
+    column: str = ""
+    """Of an exposure of other values than 0 and 1; "" where it is the log's own."""
+    levels: tuple[Any, ...] = ()
+    """Its values compared: the first with each of the others."""
+    weighting: str = ""
+    """What the rows are weighted by, in words; "" where they count alike."""
 
     @classmethod
     def of(
-        cls, *, contrast: Sequence[int], unit: str, sampled: Sequence[str], **options: Any
+        cls, *, contrast: Sequence[Any], unit: str, sampled: Sequence[str], **options: Any
     ) -> Question:
         """Check the options that can be checked without a log."""
         known = (*get_args(Estimator), *OTHER_WAYS)
         _check_choice("estimator", options["estimator"], known)
         _check_choice("estimand", options["estimand"], get_args(Estimand))
-        if tuple(contrast) not in ((1, 0), (0, 1)):
+        if not options.get("levels") and tuple(contrast) not in ((1, 0), (0, 1)):
             raise StudyError(
                 f"contrast={tuple(contrast)!r} compares arms that a binary exposure does not have:"
-                " (1, 0) is exposed against not exposed, (0, 1) the reverse."
+                " (1, 0) is exposed against not exposed, (0, 1) the reverse. For the values of"
+                " another column (a position, an arm) make it the graph's exposure."
             )
         if unit != "item":
             _check_choice("unit", unit, ("item", *_UNITS))
@@ -89,17 +96,39 @@ class Question:
         clip = options["clip"]
         if clip is not None and not 0.0 < clip < 0.5:
             raise StudyError(f"clip must lie between 0 and 0.5, not {clip!r}.")
-        sign = 1.0 if tuple(contrast) == (1, 0) else -1.0
+        reverse = not options.get("levels") and tuple(contrast) == (0, 1)
+        sign = -1.0 if reverse else 1.0
         return cls(sign=sign, sampled=tuple(sampled), **options)
+
+    @property
+    def arm_names(self) -> tuple[str, str]:
+        """What the two arms are called."""
+        if not self.levels:
+            return "exposed", "unexposed"
+        return f"{self.column}={self.levels[0]}", f"{self.column}={self.levels[1]}"
+
+    @property
+    def cause(self) -> str:
+        """What is done to a row, as the subject of a sentence: "position 1 rather than 5"."""
+        if not self.levels:
+            return "being exposed"
+        first, *others = self.levels
+        return f"{self.column} {first} rather than {' or '.join(map(str, others))}"
 
     @property
     def metric(self) -> str:
         """What is measured, as rows call it."""
-        return f"effect{WHOM[self.estimand]}"
+        whom = WHOM[self.estimand]
+        if self.levels and self.estimand in {"att", "atu"}:
+            whom = f" at {self.arm_names[self.estimand == 'atu']}"
+        return f"effect{whom}"
 
     @property
     def direction(self) -> str:
         """The contrast in words."""
+        if self.levels:
+            first, *others = self.levels
+            return "; ".join(f"{self.column} {first} - {other}" for other in others)
         return "exposed - unexposed" if self.sign > 0 else "unexposed - exposed"
 
     @property

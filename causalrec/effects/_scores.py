@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from causalrec.effects._nuisances import Nuisances, Role
 from causalrec.effects._question import DR_BY_ECONML
+from causalrec.effects._stacked import stacked_rows
 from causalrec.errors import StudyError
-from causalrec.inference import Estimate, stack_nuisances
+from causalrec.inference import Estimate
 from causalrec.scores import Score, effect_derivatives, effect_score, group_scores
 
 if TYPE_CHECKING:
@@ -50,17 +51,20 @@ class Computation:
     def adjusted(self, groups: Codes, n_groups: int) -> Score:
         """Return the score of the estimator, one column a group, nuisances stacked."""
         plain = self._plain(groups, n_groups)
-        terms = [
-            (one.nuisance(self._target(one.role)), derivative)
-            for one, derivative in self._derivatives(plain, groups, n_groups)
-        ]
-        stacked = stack_nuisances(plain, terms)
+        parametric, stacked = self.nuisances.parametric, plain
+        if parametric:
+            by_role = self._by_role(plain, groups, n_groups)
+            rows = stacked_rows(parametric, by_role, self._target, self.population.weights)
+            stacked = replace(plain, numerator=plain.numerator + rows)
         return replace(stacked, design_residual=self._random_part(stacked, groups, n_groups))
 
     def naive(self, groups: Codes, n_groups: int) -> Score:
         """Return the score of the difference of the observed means of both arms."""
         y, a = self.population.outcome, self.population.exposure
-        score = effect_score(y, a, 0.5, estimator="snips", groups=groups, n_groups=n_groups)
+        score = effect_score(
+            y, a, 0.5, estimator="snips", groups=groups, n_groups=n_groups,
+            weights=self.population.weights,
+        )  # fmt: skip
         return replace(score, design_residual=score.numerator - score.denominator * score.value)
 
     def estimate(
@@ -117,6 +121,7 @@ class Computation:
             estimator=name,
             groups=groups,
             n_groups=n_groups,
+            weights=self.population.weights,
         )
 
     def _target(self, role: Role) -> Floats:
@@ -124,9 +129,13 @@ class Computation:
 
     def _derivatives(self, plain: Score, groups: Codes, n_groups: int) -> list[tuple[Any, Floats]]:
         """Return each parametric nuisance with the score's derivative by its linear predictor."""
-        parametric = self.nuisances.parametric
-        if not parametric:
+        if not self.nuisances.parametric:
             return []
+        by_role = self._by_role(plain, groups, n_groups)
+        return [(one, by_role[one.role] * one.slope[:, None]) for one in self.nuisances.parametric]
+
+    def _by_role(self, plain: Score, groups: Codes, n_groups: int) -> dict[Role, Floats]:
+        """Return the score's derivatives by the propensity's logit and by both outcome models."""
         by_role: dict[Role, Floats] = {
             role: np.zeros((len(groups), n_groups))
             for role in ("propensity", "unexposed", "exposed")
@@ -137,26 +146,30 @@ class Computation:
                 by_role[role][inside, group] = rows
         if self.nuisances.unclipped is not None:
             by_role["propensity"] *= self.nuisances.unclipped[:, None]
-        return [(one, by_role[one.role] * one.slope[:, None]) for one in parametric]
+        return by_role
 
     def _within(self, inside: NDArray[Any], value: float) -> dict[Role, Floats]:
         """Return the derivatives of the rows of one group by role."""
         y, a = self.population.outcome[inside], self.population.exposure[inside]
         p, target = self.nuisances.propensity[inside], self.question.estimand
         nothing = np.zeros(len(inside))
+        weights = self.population.weights
+        w = None if weights is None else weights[inside]
         if self.question.estimator in {"dr", "regression"}:
             assert self.nuisances.unexposed is not None  # both fit outcome models
             assert self.nuisances.exposed is not None
             g0, g1 = self.nuisances.unexposed[inside], self.nuisances.exposed[inside]
             kind: Any = self.question.estimator
             by_p, by_0, by_1 = effect_derivatives(
-                y, a, p, g0, g1, target=target, estimator=kind, value=value
+                y, a, p, g0, g1, target=target, estimator=kind, value=value, weights=w
             )
             return {"propensity": by_p[:, 0], "unexposed": by_0[:, 0], "exposed": by_1[:, 0]}
         if self.question.estimator == "ips":  # the doubly robust one with nothing imputed
-            by_p, _, _ = effect_derivatives(y, a, p, nothing, nothing, target=target, value=value)
+            by_p, _, _ = effect_derivatives(
+                y, a, p, nothing, nothing, target=target, value=value, weights=w
+            )
             return {"propensity": by_p[:, 0]}
-        return {"propensity": _hajek_derivative(y, a, p, target)}
+        return {"propensity": _hajek_derivative(y, a, p, target, w)}
 
     def _random_part(self, score: Score, groups: Codes, n_groups: int) -> Floats:
         """Return what is random if these rows are the population (conservative: Neyman 1923)."""
@@ -173,11 +186,14 @@ class Computation:
             found.exposed,
             target=self.question.estimand,
             estimator="regression",
+            weights=self.population.weights,
         )
         return score.numerator - group_scores(modelled, groups, n_groups).numerator
 
 
-def _hajek_derivative(y: Floats, a: Floats, p: Floats, target: Any) -> Floats:
+def _hajek_derivative(
+    y: Floats, a: Floats, p: Floats, target: Any, row_weights: Floats | None
+) -> Floats:
     """Return the derivative of Hajek's difference by the logit of p, in `effect_score`'s scale."""
     weights = {
         "ate": (a / p, (1 - a) / (1 - p)),
@@ -185,11 +201,15 @@ def _hajek_derivative(y: Floats, a: Floats, p: Floats, target: Any) -> Floats:
         "atu": (a * (1 - p) / p, 1 - a),
         "overlap": (a * (1 - p), (1 - a) * p),
     }[target]
+    if row_weights is not None:
+        weights = (weights[0] * row_weights, weights[1] * row_weights)
     totals = [float(w.sum()) for w in weights]
     means = [float((w * y).sum()) / total for w, total in zip(weights, totals, strict=True)]
     residual = np.where(a == 1.0, y - means[0], y - means[1])
     nothing = np.zeros(len(y))
-    rows, _, _ = effect_derivatives(residual, a, p, nothing, nothing, target=target, value=0.0)
+    rows, _, _ = effect_derivatives(
+        residual, a, p, nothing, nothing, target=target, value=0.0, weights=row_weights
+    )
     return np.asarray(rows[:, 0] * len(y) / np.where(a == 1.0, *totals))
 
 
@@ -238,12 +258,17 @@ def population_words(question: Question) -> str:
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> population_words(SimpleNamespace(estimand="att"))
+    >>> arms = ("exposed", "unexposed")
+    >>> population_words(
+    ...     SimpleNamespace(estimand="att", levels=(), arm_names=arms, weighting=""))
     'supported rows that were exposed'
     """
-    return {
+    first, second = question.arm_names
+    apart = bool(question.levels)
+    words = {
         "ate": "supported rows",
-        "att": "supported rows that were exposed",
-        "atu": "supported rows that were not exposed",
+        "att": f"supported rows {f'at {first}' if apart else 'that were exposed'}",
+        "atu": f"supported rows {f'at {second}' if apart else 'that were not exposed'}",
         "overlap": "rows weighted by overlap p (1 - p)",
     }[question.estimand]
+    return f"{words}, weighted by {question.weighting}" if question.weighting else words

@@ -63,8 +63,7 @@ def share_support(computation: Computation, groups: Groups) -> Shared:
     kept = np.where(shared[other[inside]], codes, -1)
     exposure = population.exposure
     for place in range(len(groups.levels)):
-        exposed = exposure[kept == place]
-        if exposed.size == 0 or exposed.min() == exposed.max():
+        if not {0.0, 1.0} <= set(np.unique(exposure[kept == place]).tolist()):
             kept[kept == place] = -1  # an arm is missing: no gap with this group
     what = "items" if entity == "user" else "users"
     words = f", with {what} supported in every group of {groups.column!r} ({left_out:,} left out)"

@@ -38,7 +38,7 @@ def evidence_tables(computation: Computation, spread: Sequence[float]) -> tuple[
         balance_table(balance(p, rows)),
         _weights(computation),
         *_econml(computation),
-        _repeats(spread),
+        repeats_table(spread),
     )
 
 
@@ -69,12 +69,13 @@ def _weights(computation: Computation) -> Table:
         found.propensity,
         target=computation.question.estimand,
         estimator="ips",
+        weights=population.weights,
     )
     assert score.weight is not None  # an effect's score has weights
     weight, target = score.weight[:, 0], float(score.denominator[:, 0].sum())
     kept = np.ones(len(weight), bool) if found.unclipped is None else found.unclipped
     lines = []
-    for name, value in (("exposed", 1.0), ("unexposed", 0.0)):
+    for name, value in zip(computation.question.arm_names, (1.0, 0.0), strict=True):
         inside = population.exposure == value
         mine = weight[inside]
         ess = effective_sample_size(mine)
@@ -105,7 +106,8 @@ def _weights(computation: Computation) -> Table:
     )  # fmt: skip
 
 
-def _repeats(spread: Sequence[float]) -> Table:
+def repeats_table(spread: Sequence[float]) -> Table:
+    """Return the estimate of each repeat."""
     return Table(
         name="repeats",
         title="The estimate with other folds",

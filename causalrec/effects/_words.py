@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from causalrec.effects._question import BY_ECONML, DR_BY_ECONML
 from causalrec.results import Assumption, Row, format_cell
 
 if TYPE_CHECKING:
+    from causalrec.effects._question import Question
     from causalrec.effects._scores import Computation
     from causalrec.graph import Estimand
 
 _WORDS = {
-    "ate": "Being exposed changes {outcome} by {amount} a row on average",
-    "att": "Where it happened, being exposed changed {outcome} by {amount} a row on average",
-    "atu": "Where it did not happen, being exposed would have changed {outcome} by {amount} a row"
+    "ate": "{cause} changes {outcome} by {amount} a row on average",
+    "att": "Where it happened, {cause} changed {outcome} by {amount} a row on average",
+    "atu": "Where it did not happen, {cause} would have changed {outcome} by {amount} a row"
     " on average",
-    "overlap": "Being exposed changes {outcome} by {amount} a row on average where both arms are"
+    "overlap": "{cause} changes {outcome} by {amount} a row on average where both arms are"
     " likely (rows weighted by p (1 - p))",
 }
 
@@ -45,6 +49,22 @@ def amount(row: Row) -> str:
     return f"{format_cell(row.value)} ({row.level:.0%} interval {ends})"
 
 
+def capital(words: str) -> str:
+    """Return words that may begin a sentence.
+
+    Examples
+    --------
+    >>> capital("position 1")
+    'Position 1'
+    """
+    return words[:1].upper() + words[1:]
+
+
+def format_amount(row: Row) -> str:
+    """Return a value without its interval."""
+    return "an unknown amount" if row.value is None else format_cell(row.value)
+
+
 def interval_method(sampled: Sequence[str]) -> str:
     """Return how the intervals were made.
 
@@ -62,7 +82,12 @@ def answer(computation: Computation, rows: Sequence[Row], outcome: str) -> str:
     """Return the answer: the effect, its interval, whom it speaks of, and the naive number."""
     effect, naive, gap = rows[:3]
     clusters = ", ".join(f"{count:,} {name}s" for name, count in effect.clusters.items())
-    sentence = _WORDS[computation.question.estimand].format(outcome=outcome, amount=amount(effect))
+    question = computation.question
+    begins = question.estimand in {"ate", "overlap"}
+    cause = question.cause
+    sentence = _WORDS[question.estimand].format(
+        cause=capital(cause) if begins else cause, outcome=outcome, amount=amount(effect)
+    )
     return (
         f"{sentence}, by {effect.estimator} over {effect.n:,} {effect.population}"
         f"{f' ({clusters})' if clusters else ''}. The observed means differ by {amount(naive)};"
@@ -80,6 +105,19 @@ def assumptions(
             Assumption(name=name, statement=statement, status=status)
             for name, statement, status in identified.assumptions
         ),
+        *what_exposure_means(computation.question),
+        _overlap(computation),
+        *checked,
+        *_nuisances(computation),
+        sampled_words(computation.question.sampled),
+    )
+
+
+def what_exposure_means(question: Question) -> tuple[Assumption, ...]:
+    """Return what is assumed of the exposure itself: whom it touches, and that it is one thing."""
+    if question.levels:
+        return _of_levels(question.column)
+    return (
         Assumption(
             name="no interference between items of a slate",
             statement="Showing an item changes its own outcome only, not that of its neighbours.",
@@ -100,10 +138,31 @@ def assumptions(
             " counted in one window in both arms.",
             status="untestable",
         ),
-        _overlap(computation),
-        *checked,
-        *_nuisances(computation),
-        _sampled(computation.question.sampled),
+    )
+
+
+def _of_levels(column: str) -> tuple[Assumption, ...]:
+    return (
+        Assumption(
+            name="no interference between rows",
+            statement=f"The {column!r} of a row changes that row's outcome only, not that of other"
+            " rows (of its slate, of its user).",
+            status="untestable",
+        ),
+        Assumption(
+            name="not a policy effect",
+            statement=f"One row's {column!r} is changed and the others stay. A policy changes many"
+            " rows at once (what moves up moves something else down): ask policy_value. Where"
+            f" {column!r} was drawn for whole users, other rows of the user moved along, and the"
+            " effect is that of the experiment.",
+            status="by design",
+        ),
+        Assumption(
+            name="consistency",
+            statement=f"A value of {column!r} means the same thing in every row, and the outcome is"
+            " counted in one window at each.",
+            status="untestable",
+        ),
     )
 
 
@@ -136,7 +195,7 @@ def _nuisances(computation: Computation) -> list[Assumption]:
                 f" {notes}".strip(),
                 status="untestable",
                 evidence=f"{'Not needed where the outcome models are right. ' if both else ''}"
-                f"{_error('propensity', found.has('propensity'), given)}",
+                f"{error_words('propensity', found.has('propensity'), given)}",
             )
         )
     if question.uses_outcome_model or question.estimator in BY_ECONML:
@@ -148,7 +207,7 @@ def _nuisances(computation: Computation) -> list[Assumption]:
                 else f"{_ONE_MODEL[question.estimator]} is right.",
                 status="untestable",
                 evidence=f"{'Not needed where the propensities are right. ' if spared else ''}"
-                f"{_error('outcome', found.has('exposed'), False)}",
+                f"{error_words('outcome', found.has('exposed'), False)}",
             )
         )
     return parts
@@ -160,7 +219,8 @@ def _source(computation: Computation) -> str:
     return f"estimated, cross-fitted over {computation.question.n_folds} folds of users"
 
 
-def _error(what: str, stacked: bool, given: bool) -> str:
+def error_words(what: str, stacked: bool, given: bool) -> str:
+    """Return whether the error of a nuisance is in the interval."""
     if stacked:
         return f"The error of the {what} model is part of the interval."
     if what == "propensity":
@@ -168,7 +228,8 @@ def _error(what: str, stacked: bool, given: bool) -> str:
     return "The interval takes the outcome model as known."
 
 
-def _sampled(sampled: Sequence[str]) -> Assumption:
+def sampled_words(sampled: Sequence[str]) -> Assumption:
+    """Return what the interval treats as drawn."""
     words = {
         ("user", "item"): "new users and new items like these",
         ("user",): "new users of this catalogue",
@@ -183,6 +244,18 @@ def _sampled(sampled: Sequence[str]) -> Assumption:
     )
 
 
+def weighting_words(question: Question, weights: NDArray[np.float64] | None) -> tuple[str, ...]:
+    """Return what the row weights do, with how many rows they are worth (Kish)."""
+    if weights is None:
+        return ()
+    worth = float(weights.sum()) ** 2 / float((weights**2).sum())
+    return (
+        f"The rows are weighted by {question.weighting}: the effect is that on the population the"
+        f" weights make of them. {len(weights):,} supported rows are worth {worth:,.0f} of equal"
+        " weight. Naive numbers are weighted too; the overlap and balance tables are not.",
+    )
+
+
 def notes(computation: Computation, spread: Sequence[float]) -> tuple[str, ...]:
     """Return what was set aside or clipped, and how much the folds matter."""
     question, population = computation.question, computation.population
@@ -191,15 +264,26 @@ def notes(computation: Computation, spread: Sequence[float]) -> tuple[str, ...]:
         f" ({population.support.hash[:12]}): {population.n_set_aside:,} of"
         f" {population.log.n_rows:,} rows are set aside.",
         *computation.nuisances.notes,
+        *weighting_words(question, population.weights),
     ]
     if len(spread) > 1:
-        found.append(
-            f"{len(spread)} repeats with other folds gave {format_cell(min(spread))} to"
-            f" {format_cell(max(spread))}; the one with the median is reported whole."
-        )
+        found.append(spread_words(spread))
     if question.clip is not None:
-        found.append(
-            f"{computation.nuisances.n_clipped:,} propensities were brought into"
-            f" [{question.clip:g}, {1 - question.clip:g}], which biases towards the naive number."
-        )
+        found.append(clip_words(computation.nuisances.n_clipped, question.clip))
     return tuple(found)
+
+
+def spread_words(spread: Sequence[float]) -> str:
+    """Return how much the deal of the folds moves the estimate."""
+    return (
+        f"{len(spread)} repeats with other folds gave {format_cell(min(spread))} to"
+        f" {format_cell(max(spread))}; the one with the median is reported whole."
+    )
+
+
+def clip_words(n_clipped: int, clip: float) -> str:
+    """Return how many propensities were clipped, and what that does."""
+    return (
+        f"{n_clipped:,} propensities were brought into [{clip:g}, {1 - clip:g}], which biases"
+        " towards the naive number."
+    )

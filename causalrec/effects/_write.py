@@ -19,6 +19,7 @@ from causalrec.results import Assumption, Row, provenance, rows_from_estimate
 from causalrec.scores import Score
 
 if TYPE_CHECKING:
+    from causalrec.effects._question import Question
     from causalrec.effects._scores import Computation
     from causalrec.graph import Estimand
     from causalrec.inference import Estimate
@@ -46,10 +47,10 @@ def write_effect(
     effect, naive, gap = rows
     rows = (
         effect,
-        naive.model_copy(update={"estimator": "naive", "population": "supported rows"}),
+        naive.model_copy(update={"estimator": "naive", "population": naive_population(question)}),
         gap.model_copy(update={"estimator": gap.label}),
     )
-    if question.estimand == "ate" and population.n_set_aside:
+    if question.estimand == "ate" and population.n_set_aside and population.weights is None:
         rows = (*rows, _all_rows(computation))
     outcome = str(population.log.columns.outcome)
     columns = tuple(sorted({covariate.column for covariate in identified.covariates}))
@@ -57,8 +58,8 @@ def write_effect(
     checked = propensity_assumptions(p, population.rows, question.floor)[1:]
     result = EffectResult(
         kind="effect",
-        title=f"The {question.metric} of being exposed, on {outcome}",
-        question=f"What does being exposed cause in {outcome} ({question.direction})?",
+        title=title_of(question, outcome),
+        question=question_of(question, outcome),
         answer=_words.answer(computation, rows, outcome),
         rows=rows,
         tables=evidence_tables(computation, spread),
@@ -68,7 +69,7 @@ def write_effect(
         notes=(identified.words, *_words.notes(computation, spread)),
         graph_dot=identified.graph_dot,
         adjustment=identified.adjustment,
-        provenance=provenance(population.log, question.random_state, _config(question)),
+        provenance=provenance(population.log, question.random_state, config_of(question)),
     )
     known = population.known(
         computation.nuisances.propensity,
@@ -86,6 +87,22 @@ def write_effect(
     return result
 
 
+def naive_population(question: Question) -> str:
+    """Return whom the observed means speak of."""
+    weighted = f", weighted by {question.weighting}" if question.weighting else ""
+    return f"supported rows{weighted}"
+
+
+def title_of(question: Question, outcome: str) -> str:
+    """Return the title of an effect on an outcome."""
+    return f"The {question.metric} of {question.cause}, on {outcome}"
+
+
+def question_of(question: Question, outcome: str) -> str:
+    """Return the question in a sentence."""
+    return f"What does {question.cause} cause in {outcome} ({question.direction})?"
+
+
 def _with_difference(joint: Estimate, name: str) -> Estimate:
     matrix = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 1.0]])
     return joint.contrast(matrix, labels=[name, "naive", f"naive - {name}"])
@@ -95,7 +112,8 @@ def _with_robustness(
     listed: tuple[Assumption, ...], computation: Computation, columns: tuple[str, ...]
 ) -> tuple[Assumption, ...]:
     """Put the robustness value beside the claim that nothing is unmeasured."""
-    if not any(one.name == UNMEASURED for one in listed):
+    unmeasured = any(one.name == UNMEASURED for one in listed)
+    if not unmeasured or computation.population.weights is not None:
         return listed
     _, linear, half_width = robustness(computation, columns)
     words = robustness_words(linear, half_width, computation.question.level)
@@ -165,8 +183,14 @@ def _bounds(computation: Computation, ends: Any, kind: str) -> Bounds:
     return Bounds((ALL_ROWS,), lower, upper, kind)
 
 
-def _config(question: Any) -> dict[str, Any]:
+def config_of(question: Question) -> dict[str, Any]:
+    """Return the options as a result keeps them."""
     settled = asdict(question)
     settled["contrast"] = [1, 0] if settled.pop("sign") > 0 else [0, 1]
     settled.pop("random_state")
+    column, levels = settled.pop("column"), settled.pop("levels")
+    if levels:
+        settled |= {"exposure": column, "contrast": list(levels)}
+    if not settled["weighting"]:
+        settled.pop("weighting")
     return {key: list(v) if isinstance(v, tuple) else v for key, v in sorted(settled.items())}

@@ -35,6 +35,13 @@ class _Arms:
             return cls(_over(a * (1.0 - p), p), b, b)
         return cls(a * (1.0 - p), b * p, p * (1.0 - p))
 
+    def times(self, weights: ArrayLike | None) -> _Arms:
+        """Return the arms with every row multiplied by its weight."""
+        if weights is None:
+            return self
+        w = as_columns(weights, "weights")
+        return _Arms(self.exposed * w, self.unexposed * w, self.target * w)
+
 
 def _over(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=numerator != 0.0)
@@ -51,6 +58,7 @@ def effect_score(
     estimator: EffectEstimator = "dr",
     groups: ArrayLike | None = None,
     n_groups: int | None = None,
+    weights: ArrayLike | None = None,
 ) -> Score:
     """Score of the effect of an exposure, averaged over a target population.
 
@@ -75,6 +83,8 @@ def effect_score(
     groups : int array (n,), optional
         One column a group, as in `group_scores`; "snips" is then normalised within groups.
     n_groups : int, optional
+    weights : array-like (n,), optional
+        How much each row counts in the population: it multiplies numerator and denominator.
 
     Raises
     ------
@@ -109,7 +119,7 @@ def effect_score(
     p = np.broadcast_to(p.reshape(-1, 1), a.shape)
     if estimator != "regression" or target == "overlap":
         _require_overlap(p, a, target)
-    arms = _Arms.of(a, p, target)
+    arms = _Arms.of(a, p, target).times(weights)
     if estimator == "snips":
         return _hajek_effect(y, arms, groups, n_groups)
     if estimator == "ips":
@@ -143,12 +153,14 @@ def effect_derivatives(
     target: Target = "ate",
     estimator: Literal["dr", "regression"] = "dr",
     value: float | None = None,
+    weights: ArrayLike | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the derivatives of `effect_score` for `causalrec.inference.stack_nuisances`.
+    r"""Return the derivatives of `effect_score` for `causalrec.inference.stack_nuisances`.
 
     Parameters
     ----------
-    outcome, exposure, propensity, imputation_unexposed, imputation_exposed, target, estimator
+    outcome, exposure, propensity, imputation_unexposed, imputation_exposed, target, estimator, \
+    weights
         As in `effect_score`.
     value : float, optional
         The estimate; needed by the overlap target, whose weights depend on p. Default: computed.
@@ -169,20 +181,23 @@ def effect_derivatives(
         )
     )
     p = np.broadcast_to(np.asarray(propensity, dtype=np.float64).reshape(-1, 1), a.shape)
-    arms = _Arms.of(a, p, target)
+    arms = _Arms.of(a, p, target).times(weights)
     if value is None:
         arguments = (outcome, exposure, propensity, imputation_unexposed, imputation_exposed)
-        value = float(effect_score(*arguments, target=target, estimator=estimator).value[0])
+        found = effect_score(*arguments, target=target, estimator=estimator, weights=weights)
+        value = float(found.value[0])
+    w = 1.0 if weights is None else as_columns(weights, "weights")
     by_tilt = p * (1.0 - p) * (1.0 - 2.0 * p) if target == "overlap" else np.zeros_like(p)
-    by_propensity = by_tilt * (g1 - g0 - value)
+    by_propensity = w * by_tilt * (g1 - g0 - value)
     if estimator == "regression":
         return by_propensity, -arms.target, arms.target
     if target in ("ate", "atu"):
-        by_propensity = by_propensity - _over(a * (1.0 - p), p) * (y - g1)
+        by_propensity = by_propensity - w * _over(a * (1.0 - p), p) * (y - g1)
     if target in ("ate", "att"):
-        by_propensity = by_propensity - _over((1.0 - a) * p, 1.0 - p) * (y - g0)
+        by_propensity = by_propensity - w * _over((1.0 - a) * p, 1.0 - p) * (y - g0)
     if target == "overlap":
-        by_propensity = by_propensity - p * (1.0 - p) * (a * (y - g1) + (1.0 - a) * (y - g0))
+        residual = a * (y - g1) + (1.0 - a) * (y - g0)
+        by_propensity = by_propensity - w * p * (1.0 - p) * residual
     return by_propensity, arms.unexposed - arms.target, arms.target - arms.exposed
 
 
