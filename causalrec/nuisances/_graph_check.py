@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from causalrec.errors import DataError, GraphError, StudyError
 from causalrec.graph import checked_graph
 from causalrec.inference import Estimate, holm
 from causalrec.nuisances._features import encode
+from causalrec.nuisances._graph_check_dowhy import ask_dowhy, check_sample
 from causalrec.nuisances._graph_check_result import Finding, graph_check_result
 from causalrec.nuisances._graph_implications import Implication, Unit, implications
 from causalrec.nuisances._linear import fit_linear
@@ -61,6 +62,10 @@ class _Columns:
             matrix = features.matrix[:, 1:] if two else features.matrix
             self.encoded[key] = (matrix, features.names[-matrix.shape[1] :])
         return self.encoded[key]
+
+    def over_rows(self, node: str) -> Floats:
+        """Return the numbers of a node over the rows of the log, whosever property it is."""
+        return self.numbers(node, "rows")[0]
 
     def _values(self, node: str, unit: Unit) -> pd.Series:
         column, log = str(self.graph.nodes[node].column), self.log
@@ -119,6 +124,8 @@ def check_graph(
     level: float = 0.05,
     sampled: Sequence[str] = ("user", "item"),
     n_folds: int = 5,
+    second_opinion: bool = False,
+    sample: int = 2000,
     random_state: int | None = 0,
 ) -> Result:
     """Hold a graph to a log: test every independence that it implies among its columns.
@@ -138,8 +145,14 @@ def check_graph(
         What is drawn at random, for the tests over rows.
     n_folds : int
         Folds of the regressions, dealt by user (by item for pairs of item columns).
+    second_opinion : bool
+        Ask DoWhy's `falsify_graph` too (some seconds; off by default): a table and a note, labelled
+        as its own. It takes rows as independent, so it gets rows of which no two share a user or
+        an item.
+    sample : int
+        Rows of the second opinion at most, 50 or more.
     random_state : int or None
-        Seed of the folds.
+        Seed of the folds, and of the second opinion's sample and permutations.
 
     Returns
     -------
@@ -150,10 +163,13 @@ def check_graph(
     Raises
     ------
     DataError
-        If a node has no column in the log, a column has missing values, or `sampled` names
-        something else.
+        If a node has no column in the log, a column has missing values, `sampled` names something
+        else, or a second opinion finds fewer than 50 rows that share neither user nor item.
+    GraphError
+        If the graph implies nothing that the log can show; or a second opinion is asked about a
+        graph with unmeasured common causes or selected rows, which DoWhy does not know.
     StudyError
-        If `level` or `n_folds` make no sense.
+        If `level`, `n_folds` or `sample` make no sense.
 
     Notes
     -----
@@ -174,6 +190,8 @@ def check_graph(
     """
     graph = checked_graph(graph)
     _check(level, sampled, n_folds)
+    if second_opinion:
+        check_sample(sample)
     entities = _entities(graph, log)
     implied, silent = implications(graph, entities, log)
     if not implied:
@@ -184,15 +202,20 @@ def check_graph(
     columns = _Columns(log, graph, n_folds, random_state)
     findings = [_test(columns, one, tuple(sampled)) for one in implied]
     adjusted = holm([finding.p_value for finding in findings])
-    return graph_check_result(graph, findings, adjusted, silent, level).model_copy(
-        update={
-            "provenance": provenance(
-                log,
-                random_state,
-                {"level": level, "sampled": list(sampled), "n_folds": n_folds},
-            )
-        }
-    )
+    config: dict[str, Any] = {"level": level, "sampled": list(sampled), "n_folds": n_folds}
+    opinion = None
+    if second_opinion:
+        config["second_opinion_sample"] = sample
+        opinion = ask_dowhy(
+            graph,
+            log,
+            columns.over_rows,
+            sample=sample,
+            level=level,
+            seed=random_state,
+        )
+    found = graph_check_result(graph, findings, adjusted, silent, level, opinion)
+    return found.model_copy(update={"provenance": provenance(log, random_state, config)})
 
 
 def _check(level: float, sampled: Sequence[str], n_folds: int) -> None:

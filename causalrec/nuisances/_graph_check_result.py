@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from causalrec.nuisances._graph_check_dowhy import Opinion
 from causalrec.nuisances._graph_implications import Implication
 from causalrec.results import Assumption, Result, Row, Table, multiplicity
 
@@ -36,6 +37,7 @@ def graph_check_result(
     adjusted: Floats,
     silent: tuple[tuple[str, str], ...],
     level: float,
+    opinion: Opinion | None = None,
 ) -> Result:
     """Return the tests as a result, the clearest departure first."""
     order = sorted(range(len(findings)), key=lambda i: (np.nan_to_num(adjusted[i], nan=2.0), i))
@@ -59,13 +61,15 @@ def graph_check_result(
         "A graph that is not rejected is not proved: graphs with other arrows can imply the same"
         " independences, and an arrow too many implies nothing that could fail."
     )
+    if opinion:
+        notes.append(opinion.note)
     return Result(
         kind="graph_check",
         title=f"Does the log contradict the graph {graph.name}?",
         question="Are the columns that the graph keeps apart independent in the log?",
         answer=answer,
         rows=rows,
-        tables=(_table(findings, adjusted, order),),
+        tables=(_table(findings, adjusted, order), *((opinion.table,) if opinion else ())),
         assumptions=(
             Assumption(
                 name="declared graph",

@@ -11,6 +11,7 @@ import pytest
 import causalrec as cr
 from causalrec.errors import DataError, GraphError, StudyError
 from causalrec.graph import CausalGraph
+from causalrec.nuisances._graph_check_dowhy import unrelated_rows
 from causalrec.nuisances._graph_implications import implications
 from causalrec.results import Result
 from causalrec.simulation import World
@@ -110,6 +111,66 @@ def test_a_few_subjects_are_not_tested(shop: World) -> None:
     assert [row.status for row in found.rows] == ["not_estimable"]
     assert "too few subjects" in found.answer
     assert found.assumptions[0].status == "untestable"
+
+
+def test_dowhys_second_opinion_is_a_labelled_table(shop: World) -> None:
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    found = cr.check_graph(shop.graph, shop.log, second_opinion=True)
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+    alone = cr.check_graph(shop.graph, shop.log)
+    assert (found.rows, found.answer) == (alone.rows, alone.answer)
+    assert found.notes[:-1] == alone.notes
+    table = found.tables[1]
+    assert table.name == "second opinion"
+    assert "DoWhy" in table.title
+    assert "does not reject the graph" in found.notes[-1]
+    # Every local Markov condition of the graph: a node and what it does not cause, given parents.
+    network = shop.graph.network()
+    pairs = {
+        (node, other)
+        for node in network
+        for other in set(network) - nx.descendants(network, node) - {node}
+        if other not in network.predecessors(node)
+    }
+    assert {(row[0], row[1]) for row in table.rows} == pairs
+    assert Result.from_json(found.to_json()) == found
+
+
+def test_dowhys_second_opinion_sees_missing_arrows(shop: World) -> None:
+    fewer = without(shop.graph, ("activity", "exposure"), ("quality", "exposure"))
+    table = cr.check_graph(fewer, shop.log, second_opinion=True, random_state=3).tables[1]
+    violated = {(row[0], row[1]) for row in table.rows if row[4]}
+    assert ("exposure", "activity") in violated
+    small = cr.check_graph(fewer, shop.log, second_opinion=True, sample=60).tables[1]
+    assert "on 60 rows of which no two share a user or an item" in small.caption
+
+
+def test_rows_of_the_second_opinion_share_neither_user_nor_item(shop: World) -> None:
+    rows = unrelated_rows(shop.log, 90, 0)
+    assert len(rows) == 90
+    for codes in (shop.log.user_codes, shop.log.item_codes):
+        assert len(np.unique(np.asarray(codes)[rows])) == 90
+    assert (rows == unrelated_rows(shop.log, 90, 0)).all()
+    assert len(unrelated_rows(shop.log, 10**6, 0)) > 0.9 * shop.log.n_items
+
+
+def test_a_second_opinion_is_refused_where_dowhy_has_none(shop: World) -> None:
+    body = "dag { exposure [exposure] purchase [outcome] age gender U [latent] "
+    for more, words in (
+        ("U -> {exposure purchase} age -> purchase }", "U, which causes exposure and purchase"),
+        ("U -> age S [selected] gender -> {S purchase} }", "knows nothing of selected rows"),
+    ):
+        with pytest.raises(GraphError, match=words):
+            cr.check_graph(CausalGraph.from_dot(body + more), shop.log, second_opinion=True)
+    # A latent with one effect hides nothing.
+    fine = CausalGraph.from_dot(body + "exposure -> U -> purchase gender -> purchase }")
+    table = cr.check_graph(fine, shop.log, second_opinion=True).tables[1]
+    assert ("purchase", "age", "exposure, gender") in {row[:3] for row in table.rows}
+    with pytest.raises(StudyError, match="50 rows or more"):
+        cr.check_graph(shop.graph, shop.log, second_opinion=True, sample=20)
+    few = cr.simulate("shop", n_users=60, n_items=30, random_state=2)
+    with pytest.raises(DataError, match="share neither user nor item"):
+        cr.check_graph(few.graph, few.log, second_opinion=True)
 
 
 def test_refusals(shop: World) -> None:
