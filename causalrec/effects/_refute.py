@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ import numpy as np
 from causalrec.effects import _refute_words as words
 from causalrec.effects._adjustment import Adjustment, Floats
 from causalrec.effects._draws import CAUSE, PLACEBO, SUBSET, draw_all, p_among, p_beyond
+from causalrec.effects._negative_controls import EXPOSURE as NEGATIVE_EXPOSURE
+from causalrec.effects._negative_controls import OUTCOME as NEGATIVE_OUTCOME
+from causalrec.effects._negative_controls import Control, controls_to_test, numbers
 from causalrec.effects._quick import Quick
 from causalrec.effects._scores import Computation, population_words
 from causalrec.errors import DataError, StudyError
@@ -20,7 +24,6 @@ if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
 
 QUICK = "quick estimate"
-NEGATIVE_OUTCOME, NEGATIVE_EXPOSURE = "negative-control outcome", "negative-control exposure"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,15 @@ def refute_effect(
         raise StudyError(f"n_draws={asked.n_draws} must be at least 1.")
     require_same_rows(computation, log)
     adjustment = Adjustment.of(computation.population.rows, columns)
+    controls, declared = controls_to_test(
+        whole.graph_dot,
+        whole.adjustment,
+        log,
+        {
+            NEGATIVE_OUTCOME: asked.negative_control_outcome,
+            NEGATIVE_EXPOSURE: asked.negative_control_exposure,
+        },
+    )
     quick = Quick.of(computation, adjustment.matrix)
     score = quick.score()
     joint = _estimate(quick, score, QUICK)
@@ -56,9 +68,10 @@ def refute_effect(
             _draws_row(computation, name, found, quick.value(score))
             for name, found in draws.items()
         ),
-        *_negative_controls(quick, log, asked),
+        *_negative_controls(quick, log, controls),
     ]
-    notes = [words.HOW, *(words.CAN_AND_CANNOT[row.label] for row in rows[1:])]
+    tried = [*draws, *dict.fromkeys(control.kind for control in controls)]
+    notes = [words.HOW, *(words.CAN_AND_CANNOT[name] for name in tried), *declared]
     tables = [_draws_table(draws)]
     if asked.second_opinion:
         from causalrec.effects._second_opinion import ask_dowhy
@@ -143,34 +156,18 @@ def _draws_row(computation: Computation, name: str, draws: Floats, value: float)
     )
 
 
-def _negative_controls(quick: Quick, log: InteractionLog, asked: Controls) -> list[Row]:
-    computation, rows = quick.computation, []
-    inside = computation.population.supported
-    name = asked.negative_control_outcome
-    if name is not None:
-        score = quick.score(outcome=_numbers(log, name)[inside])
-        found = _estimate(quick, score, NEGATIVE_OUTCOME)
-        rows.append(_estimated_row(computation, found, words.negative(found, name, "outcome")))
-    name = asked.negative_control_exposure
-    if name is not None:
-        values = _numbers(log, name)[inside]
-        if not np.isin(values, (0.0, 1.0)).all() or values.min() == values.max():
-            raise DataError(
-                f"The negative-control exposure {name!r} must be 0 or 1, and both must occur."
-            )
-        score = quick.score(exposure=values, extra=quick.exposure)
-        found = _estimate(quick, score, NEGATIVE_EXPOSURE)
-        rows.append(_estimated_row(computation, found, words.negative(found, name, "exposure")))
+def _negative_controls(quick: Quick, log: InteractionLog, controls: Sequence[Control]) -> list[Row]:
+    rows, inside = [], quick.computation.population.supported
+    for control in controls:
+        values = numbers(log, control)[inside]
+        if control.kind == NEGATIVE_OUTCOME:
+            score = quick.score(outcome=values)
+        else:
+            score = quick.score(exposure=values, extra=quick.exposure)
+        found = _estimate(quick, score, control.label)
+        note = words.negative(found, control.column, control.kind)
+        rows.append(_estimated_row(quick.computation, found, note))
     return rows
-
-
-def _numbers(log: InteractionLog, name: str) -> Floats:
-    values = log.column(name)
-    if values.dtype.kind not in "iufb":
-        raise DataError(
-            f"The negative control {name!r} must be a column of numbers, not {values.dtype}."
-        )
-    return values.to_numpy(dtype=np.float64)
 
 
 def _draws_table(draws: dict[str, Floats]) -> Table:

@@ -133,6 +133,35 @@ class EffectResult(Result):
 
         return effect_policy(self, columns, cost=cost, **options)
 
+    def compare_estimators(self) -> Result:
+        """Return the effect by other estimators, beside this one, and whether they differ.
+
+        They use the propensities and outcome models of this estimate: dr, regression, snips and
+        ips, as far as what each needs was fitted. On one page with the effect (`write_report`)
+        they join its forest plot.
+
+        Returns
+        -------
+        Result
+            One row an estimator; one a difference to this one, with its own interval and Holm's p.
+
+        Raises
+        ------
+        ResultError
+            If the result was reloaded from a file.
+
+        Examples
+        --------
+        >>> import causalrec as cr
+        >>> world = cr.simulate("shop", n_users=300, n_items=60, random_state=1)
+        >>> effect = cr.estimate_effect(world.log, world.graph, n_repeats=1)
+        >>> [row.label for row in effect.compare_estimators().rows][:4]
+        ['dr', 'regression', 'snips', 'ips']
+        """
+        from causalrec.effects._compare_estimators import compare_estimators
+
+        return compare_estimators(self.internal("computation"), self)
+
     def sensitivity(
         self,
         *,
@@ -198,9 +227,11 @@ class EffectResult(Result):
         n_draws : int
             Draws of each refuter; all are kept in a table.
         negative_control_outcome : str, optional
-            A column that exposure cannot cause but unmeasured confounders may.
+            A column that exposure cannot cause but unmeasured confounders may. By default those
+            nodes of the graph that have role=negative_control_outcome and a column in the log.
         negative_control_exposure : str, optional
             A column of 0 and 1 that cannot cause the outcome; the true exposure is adjusted for.
+            By default the nodes of role=negative_control_exposure.
         second_opinion : bool
             Ask DoWhy's refuters too, on at most 20,000 rows sampled by user (some seconds).
         random_state : int or None
