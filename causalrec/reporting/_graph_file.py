@@ -10,7 +10,8 @@ from causalrec.errors import GraphError
 from causalrec.reporting._graph_picture import draw_graph
 
 _STYLE = Path(__file__).resolve().parent / "templates" / "style.css.j2"
-_NEEDED = re.compile(r"^(?:svg [^\n]*|:root \{.*?^\})$", re.MULTILINE | re.DOTALL)
+_DARK = r"@media \(prefers-color-scheme: dark\) \{.*?^\}"
+_NEEDED = re.compile(rf"^(?:svg [^\n]*|:root \{{.*?^\}}|{_DARK})$", re.MULTILINE | re.DOTALL)
 
 
 def graph_svg(dot: str, adjustment: Collection[str] = ()) -> str:

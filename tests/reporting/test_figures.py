@@ -189,7 +189,8 @@ def test_the_graph_marks_roles_by_shape_and_the_adjustment_set() -> None:
               if node.attrib.get("class", "").startswith("node n-")}  # fmt: skip
     assert shapes["n-latent"] == shapes["n-mediator"] == "ellipse"
     assert shapes["n-instrument"] == shapes["n-observed"] == "polygon"
-    assert len([n for n in tree.iter("circle") if n.attrib["class"] == "badge"]) == 2
+    # Two nodes and the legend.
+    assert len([n for n in tree.iter("circle") if n.attrib["class"] == "badge"]) == 3
     assert "adjusted for" in _texts(tree)
     assert "exposure causes click" in tree.findtext("desc", "")
     assert draw_graph("  ", [], identity="g") is None
