@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.errors import DataError, near_miss
-from causalrec.nuisances import Encoders, choose_covariates, row_design
+from causalrec.nuisances import Encoders, choose_covariates, shared_design
 from causalrec.threads import one_thread
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Adjustment:
         """Encode columns of a log: main effects only."""
         chosen = choose_covariates(rows, None, sorted(set(columns)))
         encoders = Encoders.of(rows, chosen)
-        design = row_design(rows, encoders, crosses=False)
+        design = shared_design(rows, encoders, crosses=False)
         coded = [*encoders.user.codes, *encoders.item.codes, *encoders.event.codes]
         kept, groups, at = [0], {}, 1
         for code in coded:
@@ -48,7 +48,8 @@ class Adjustment:
             used = places[1:] if code.levels else places
             groups[code.column] = tuple(range(len(kept), len(kept) + len(used)))
             kept += used
-        return cls(np.ascontiguousarray(design.matrix[:, kept]), groups)
+        every = len(kept) == design.matrix.shape[1]
+        return cls(design.matrix if every else design.matrix[:, kept], groups)
 
     def choose(self, named: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
         """Return the covariates named, or all that vary.

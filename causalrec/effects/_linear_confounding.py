@@ -119,15 +119,17 @@ class LinearConfounding:
         """
         x = adjustment.matrix
         n, k = x.shape
-        gram = cross_products(np.column_stack([x, exposure, outcome]))
+        both = np.column_stack([exposure, outcome])
+        across = x.T @ both
+        gram = np.block([[cross_products(x), across], [across.T, cross_products(both)]])
         every = list(range(k))
         left = residual_sum(gram, k, every)
         if left <= 1e-10 * gram[k, k]:
             raise DataError(
                 "The covariates determine the exposure: a regression has nothing left to compare."
             )
-        by_exposure = exposure - x @ coefficients(gram, k, every)
-        by_outcome = outcome - x @ coefficients(gram, k + 1, every)
+        by_covariates = [coefficients(gram, at, every) for at in (k, k + 1)]
+        by_exposure, by_outcome = (both - x @ np.column_stack(by_covariates)).T
         numerator, denominator = by_exposure * by_outcome, by_exposure**2
         score = Score(numerator, denominator, np.ones(n))
         estimate = float(score.value[0])

@@ -29,7 +29,7 @@ from causalrec.nuisances._features import (
 )
 from causalrec.nuisances._graph_check import check_graph
 from causalrec.nuisances._known import KnownPropensity
-from causalrec.nuisances._linear import LinearFit, fit_linear
+from causalrec.nuisances._linear import LinearFit, fit_linear, rows_at_a_time
 from causalrec.nuisances._model import PropensityModel
 from causalrec.nuisances._outcome_cells import CellOutcomeModel, mrdr_weights
 from causalrec.nuisances._outcome_rows import ArmOutcomeModel
@@ -40,6 +40,7 @@ from causalrec.nuisances._resolve import (
     resolve_propensity,
     row_propensity,
 )
+from causalrec.nuisances._shared import shared_design
 from causalrec.nuisances._support import Support, support
 
 __all__ = [
@@ -78,6 +79,8 @@ __all__ = [
     "resolve_propensity",
     "row_design",
     "row_propensity",
+    "rows_at_a_time",
+    "shared_design",
     "support",
     "support_table",
     "weight_table",

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.errors import DataError
-from causalrec.nuisances._features import Encoders, RowDesign, join_features, row_design
+from causalrec.nuisances._features import Encoders, RowDesign, join_features
 from causalrec.nuisances._linear import LinearFit
 from causalrec.nuisances._never import NEVER, Never
+from causalrec.nuisances._shared import shared_design
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
@@ -119,7 +120,7 @@ class RowLogit:
 
     def rows(self, log: InteractionLog) -> Floats:
         """Return P of the rows of a log."""
-        return self.predict(row_design(log, self.encoders, crosses=self.crosses).matrix)
+        return self.predict(shared_design(log, self.encoders, crosses=self.crosses).matrix)
 
     def design_rows(self, design: RowDesign, log: InteractionLog, rows: Bools) -> Floats:
         """Return P of some rows of a log whose design is at hand."""

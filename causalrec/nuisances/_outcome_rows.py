@@ -14,7 +14,6 @@ from causalrec.nuisances._features import (
     Encoders,
     RowDesign,
     choose_covariates,
-    row_design,
 )
 from causalrec.nuisances._linear import LinearFit, fit_linear
 from causalrec.nuisances._linear_folds import fit_linear_folds
@@ -267,7 +266,7 @@ class ArmOutcomeModel(Parameters):
             The arm that the rows are put into, whatever theirs was.
         """
         self._check_arm(arm)
-        design = row_design(log, self._encoders, crosses=self.crosses)
+        design = shared_design(log, self._encoders, crosses=self.crosses)
         return self._predict(design.matrix, arm)
 
     def _check_arm(self, arm: int) -> None:

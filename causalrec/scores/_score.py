@@ -138,6 +138,8 @@ def group_scores(score: Score, groups: ArrayLike, n_groups: int | None = None) -
             f"groups has shape {codes.shape}; the score has {len(score.numerator):,} rows."
         )
     count = int(codes.max(initial=-1)) + 1 if n_groups is None else n_groups
+    if count == 1 and not codes.any():  # one group that holds every row
+        return score
 
     def spread(values: FloatArray) -> FloatArray:
         n, q = values.shape
