@@ -51,6 +51,11 @@ class ContrastResult(EffectResult):
         """Return the effect in each group of a column: see `EffectResult.by`."""
         from causalrec.effects._groups import effect_by
 
+        if len(self._internals.get("levels", ())) > 4:  # adjusted and observed means of two
+            raise StudyError(
+                "The effects are of one value against several: ask for a contrast of two to have"
+                " it by group."
+            )
         return effect_by(self.internal("by"), self, column, min_cell)
 
     def refute(self, log: InteractionLog, **options: Any) -> Result:

@@ -51,7 +51,7 @@ def read_weights(given: Any, log: InteractionLog) -> tuple[Floats | None, str]:
             "is not a finite number of at least 0, as a weight must be,",
             count=len(where),
             total=len(values),
-            rows=[f"row {at}: {values[at]!r}" for at in where[:5].tolist()],
+            rows=[f"row {at}: {float(values[at])!r}" for at in where[:5].tolist()],
             way_out="A row that is not to count has weight 0.",
         )
     if not values.any():

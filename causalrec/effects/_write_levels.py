@@ -131,9 +131,9 @@ def _answer(rows: Sequence[Row], computation: LevelComputation, outcome: str) ->
     )
     if count == 1:
         return (
-            f"{_words.capital(question.cause)} changes {outcome} by {_words.amount(effect)} a row on average,"
-            f" {over}. The observed means differ by {_words.amount(naive)}; the difference between"
-            f" the two is {_words.amount(gap)}, which is not called bias: only a randomised"
+            f"{_words.capital(question.cause)} changes {outcome} by {_words.amount(effect)} a row"
+            f" on average, {over}. The observed means differ by {_words.amount(naive)}; the"
+            f" difference between the two is {_words.amount(gap)}, which is not called bias: only a randomised"
             " comparison could say so."
         )
     first, *others = question.levels

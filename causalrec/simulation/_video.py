@@ -267,6 +267,9 @@ def _truth(
     compliers = arms.weight * (encouraged - _propensity(users, items, taste, nobody, settings))
     effect = arms.exposed - arms.unexposed
     truth["late"] = float((compliers * effect).sum() / compliers.sum())
+    # The arm acts through exposure alone, and not in the rows that a coin decided.
+    moved = (1 - share) * float((compliers * effect).sum() / arms.weight.sum())
+    truth["effect:treatment-control"] = moved
     return truth
 
 
