@@ -2,125 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.effects._front_door import FrontDoorNuisances, fit_front_door
+from causalrec.effects._path_columns import only_mediator
+from causalrec.effects._path_result import PathQuestion, PathResult, bars, ledger
 from causalrec.effects._scores import cluster_codes
 from causalrec.effects._words import amount, interval_method
-from causalrec.errors import DataError, OverlapError, StudyError
-from causalrec.graph import checked_graph
+from causalrec.errors import OverlapError
 from causalrec.inference import Estimate
-from causalrec.results import Assumption, Result, Table, provenance, rows_from_estimate
+from causalrec.results import Assumption, rows_from_estimate
 from causalrec.scores import Score
 
 if TYPE_CHECKING:
-    from causalrec.graph import CausalGraph, Estimand
     from causalrec.interactions import InteractionLog
 
 Floats = NDArray[np.float64]
 TOTAL, INDIRECT, DIRECT, SHARE = "total", "natural indirect", "natural direct", "share mediated"
 
 
-def estimate_paths(
-    log: InteractionLog,
-    graph: CausalGraph,
-    *,
-    outcome_model: Any = None,
-    sampled: Sequence[str] = ("user", "item"),
-    floor: float = 1e-3,
-    n_folds: int = 5,
-    level: float = 0.95,
-    random_state: int | None = 0,
-) -> Result:
-    """Split the effect of exposure into what runs through a mediator and what does not.
-
-    Parameters
-    ----------
-    log : InteractionLog
-        Of candidates, with the mediator among its columns.
-    graph : CausalGraph
-        With one node of role mediator. It is refused where it has a recanting witness, and the
-        message names it.
-    outcome_model : ArmOutcomeModel or scikit-learn estimator, optional
-        Of the outcome given covariates and mediator, one for each arm.
-    sampled : sequence of str
-        What the interval treats as drawn.
-    floor : float
-        Rows with a probability of exposure outside [floor, 1 - floor], with or without the
-        mediator, are set aside and counted.
-    n_folds : int
-        Folds of users for cross-fitting.
-    level : float
-    random_state : int or None
-        Deals the folds.
-
-    Returns
-    -------
-    Result
-        Of kind "paths": total = natural indirect (the mediator moved as exposure moves it, under
-        exposure) + natural direct (exposure, the mediator left as it would be without), and the
-        share mediated. `internal("estimate")` is the joint `Estimate`.
-
-    Raises
-    ------
-    IdentificationError
-        If the graph does not identify natural effects.
-    DataError
-        If the graph has several mediators.
-    OverlapError
-        If no row of one of the arms has support.
-    StudyError
-        If `sampled` is empty.
-
-    Notes
-    -----
-    The score of Tchetgen Tchetgen & Shpitser (2012, theorem 1), with the density ratio of the
-    mediator from two models of exposure, so that the mediator may be of any kind. The parts add up
-    to the total exactly. Nuisances are taken as known by the interval.
-
-    Examples
-    --------
-    >>> import numpy as np, pandas as pd, causalrec as cr
-    >>> from causalrec.effects import estimate_paths
-    >>> rng = np.random.default_rng(0)
-    >>> user, item = np.repeat(np.arange(60), 30), np.tile(np.arange(30), 60)
-    >>> shown = rng.integers(0, 2, 1800)
-    >>> attention = shown + rng.normal(size=1800)
-    >>> clicks = attention + shown + rng.normal(size=1800)
-    >>> log = cr.InteractionLog(
-    ...     pd.DataFrame({"user_id": user, "item_id": item, "shown": shown,
-    ...                   "attention": attention, "clicks": clicks}),
-    ...     outcome="clicks", exposure="shown")
-    >>> graph = cr.CausalGraph.from_dot(
-    ...     "digraph { shown [role=exposure]; attention [role=mediator]; clicks [role=outcome];"
-    ...     " shown -> attention -> clicks; shown -> clicks; }")
-    >>> [round(row.value) for row in estimate_paths(log, graph).rows[:3]]
-    [2, 1, 1]
-    """
-    if not sampled:
-        raise StudyError(
-            "sampled=() asks for what is random in these very rows, which is the mediator too."
-            " Name what was sampled, e.g. ('user', 'item')."
-        )
-    log.require("candidates", purpose="the paths of an effect")
-    identified = checked_graph(graph).identify("path")
-    if len(identified.mediators) != 1:
-        raise DataError(
-            f"The graph has {len(identified.mediators)} mediators"
-            f" ({', '.join(identified.mediators)}); one at a time is split off. Take role=mediator"
-            " from the others."
-        )
-    mediator = str(graph.nodes[identified.mediators[0]].column)
+def natural_result(question: PathQuestion) -> PathResult:
+    """Return total, natural indirect and natural direct effect, and the share mediated."""
+    log, identified = question.log, question.identified
+    mediator = only_mediator(question.graph, identified)
     covariates = [str(covariate.column) for covariate in identified.covariates]
-    cluster_codes(log, tuple(sampled))  # refuse unknown clusters before the work
-    seed = int(np.random.default_rng(random_state).integers(0, 2**31))
-    found = fit_front_door(log, graph, covariates, mediator, outcome_model, n_folds, seed)
-    joint, aside = split_effect(log, found, tuple(sampled), floor, level)
-    return _write(joint, log, identified, aside, random_state)
+    found = fit_front_door(
+        log, question.graph, covariates, mediator, question.outcome_model, question.n_folds,
+        question.seed,
+    )  # fmt: skip
+    joint, aside = split_effect(log, found, question.sampled, question.floor, question.level)
+    return _write(joint, question, aside)
 
 
 def natural_rows(
@@ -176,13 +90,7 @@ def split_effect(
     return Estimate.stack([joint, ratio]), int((~inside).sum())
 
 
-def _write(
-    joint: Estimate,
-    log: InteractionLog,
-    identified: Estimand,
-    aside: int,
-    random_state: int | None,
-) -> Result:
+def _write(joint: Estimate, question: PathQuestion, aside: int) -> PathResult:
     rows = rows_from_estimate(
         joint,
         metric="effect",
@@ -195,42 +103,27 @@ def _write(
     )
     rows = (*rows[:3], rows[3].model_copy(update={"metric": "share of the total effect"}))
     total, through, beside, share = rows
+    log, identified = question.log, question.identified
     outcome, mediator = str(log.columns.outcome), identified.mediators[0]
-    return Result(
-        kind="paths",
+    return question.result(
+        joint,
+        rows,
         title=f"The paths of the effect of being exposed, on {outcome}",
-        question=f"How much of the effect on {outcome} runs through {mediator}?",
+        asked=f"How much of the effect on {outcome} runs through {mediator}?",
         answer=f"Being exposed changes {outcome} by {amount(total)} a row: {amount(through)}"
         f" through {mediator}, {amount(beside)} beside it (share mediated {amount(share)}).",
-        rows=rows,
-        tables=(_parts(through.value, beside.value),),
-        assumptions=_assumptions(identified, aside, log.n_rows),
-        notes=(identified.words,),
-        graph_dot=identified.graph_dot,
-        adjustment=identified.adjustment,
-        provenance=provenance(log, random_state, {"sampled": list(joint.sampled)}),
-    ).with_internals(estimate=joint)
-
-
-def _parts(through: float | None, beside: float | None) -> Table:
-    return Table(
-        name="parts",
-        title="The parts of the effect",
-        columns=("part", "value"),
-        rows=((INDIRECT, through), (DIRECT, beside)),
-        caption="They add up to the total.",
-        figure="bars",
-        x="part",
-        y=("value",),
+        tables=(
+            bars(
+                "parts", "The parts of the effect", (through, beside), "They add up to the total."
+            ),
+        ),
+        assumptions=ledger(identified, beside, *_assumptions(aside, log.n_rows)),
+        aside=aside,
     )
 
 
-def _assumptions(identified: Estimand, aside: int, n_rows: int) -> tuple[Assumption, ...]:
+def _assumptions(aside: int, n_rows: int) -> tuple[Assumption, ...]:
     return (
-        *(
-            Assumption(name=name, statement=statement, status=status)
-            for name, statement, status in identified.assumptions
-        ),
         Assumption(
             name="overlap",
             statement="Every row could have been in either arm given its covariates, and given"
