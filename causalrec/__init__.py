@@ -19,6 +19,7 @@ _ROOMS = {
     "KnownPropensity": "causalrec.nuisances",
     "PropensityModel": "causalrec.nuisances",
     "Result": "causalrec.results",
+    "ShadowPropensity": "causalrec.nuisances",
     "audit": "causalrec.audits",
     "bounds": "causalrec.evaluation",
     "check_graph": "causalrec.nuisances",
@@ -49,6 +50,7 @@ __all__ = [
     "KnownPropensity",
     "PropensityModel",
     "Result",
+    "ShadowPropensity",
     "audit",
     "bounds",
     "check_graph",
@@ -86,7 +88,12 @@ if TYPE_CHECKING:
     from causalrec.graph import CausalGraph, list_graphs, load_graph
     from causalrec.inference import Estimate
     from causalrec.interactions import Columns, InteractionLog, read_log
-    from causalrec.nuisances import KnownPropensity, PropensityModel, check_graph
+    from causalrec.nuisances import (
+        KnownPropensity,
+        PropensityModel,
+        ShadowPropensity,
+        check_graph,
+    )
     from causalrec.reporting import write_report
     from causalrec.results import Result
     from causalrec.simulation import simulate

@@ -18,6 +18,7 @@ PUBLIC = [
     "KnownPropensity",
     "PropensityModel",
     "Result",
+    "ShadowPropensity",
     "audit",
     "bounds",
     "check_graph",

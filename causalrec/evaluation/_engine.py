@@ -16,14 +16,16 @@ from causalrec.evaluation._cells import CellBlock, CellSource, Coverage
 from causalrec.evaluation._groups import EVERYBODY, Group
 from causalrec.evaluation._law import OutcomeLaw
 from causalrec.evaluation._recommenders import FloatArray
+from causalrec.evaluation._shadow_influence import ShadowInfluence
 from causalrec.evaluation._terms import Term
 from causalrec.inference import CellTotals, Estimate
 from causalrec.scores import dr_score
 
 Estimator = str
-"""naive, plain, ips, snips, dr, regression; "randomized" is the plain mean of the slice."""
+"""naive, plain, ips, snips, dr, regression; "randomized" is the plain mean of the slice; "shadow"
+is snips with a propensity that depends on the outcome."""
 
-NEEDS_WEIGHT = frozenset({"ips", "snips", "dr"})
+NEEDS_WEIGHT = frozenset({"ips", "snips", "dr", "shadow"})
 NEEDS_EVERY_CELL = frozenset({"ips", "dr", "regression"})
 NEEDS_MEAN = frozenset({"dr", "regression"})
 
@@ -118,6 +120,7 @@ def accumulate(
     sampled: Sequence[str] = ("user", "item"),
     level: float = 0.95,
     by_provider: bool = False,
+    shadow: ShadowInfluence | None = None,
 ) -> Sums:
     """Estimate every term by every estimator in every group.
 
@@ -136,13 +139,15 @@ def accumulate(
     level : float
     by_provider : bool
         Cluster by the provider of an item instead of the item; `sampled` then says "provider".
+    shadow : ShadowInfluence, optional
+        For "shadow": the error of its propensities.
 
     Raises
     ------
     DataError
         If an estimator has no recorded cell in the population.
     """
-    if NEEDS_EVERY_CELL & set(estimators) and not source.every_cell:
+    if (NEEDS_EVERY_CELL & set(estimators) or shadow is not None) and not source.every_cell:
         source = replace(source, every_cell=True)
     columns = _Columns()
     numbers = [columns.number(t, e, g) for t in terms for e in estimators for g in groups]
@@ -164,6 +169,8 @@ def accumulate(
         values = np.zeros((len(block), len(columns.names)))
         random = None if sampled else np.zeros_like(values)
         _fill(values, random, block, numbers, law, rates)
+        if shadow is not None:
+            _add_error_of_propensity(values, random, block, numbers, shadow)
         _add(totals, block, values, random)
         for estimator in estimators:
             weight = _weight(estimator, block)
@@ -217,6 +224,23 @@ def _fill(
             if random is not None:
                 chance = _chance(number.estimator, block, rates[number.estimator])
                 random[:, place] = summand.random * np.sqrt(1.0 - chance) * inside
+
+
+def _add_error_of_propensity(
+    values: FloatArray,
+    random: FloatArray | None,
+    block: CellBlock,
+    numbers: Sequence[_Number],
+    shadow: ShadowInfluence,
+) -> None:
+    """Add to each number by a shadow variable what its estimated propensity does to it."""
+    factors, weight = shadow.at(block), _weight("shadow", block)
+    for number in numbers:
+        if number.estimator == "shadow":
+            factor = factors[number.group.label]
+            values[:, number.upper] += factor * (weight - 1.0)
+            if random is not None:
+                random[:, number.upper] += factor * weight * np.sqrt(1.0 - block.propensity)
 
 
 def _add(

@@ -36,6 +36,7 @@ from causalrec.evaluation._setup import (
     slice_rate,
     weighting,
 )
+from causalrec.evaluation._shadow_assumptions import shadow_assumptions
 from causalrec.evaluation._terms import ListTerm, LossTerm, Term
 from causalrec.evaluation.metrics import Metric
 from causalrec.inference import Estimate
@@ -207,14 +208,20 @@ class Evaluator:
 
     def stated(self, sums: Sums | None) -> tuple[Assumption, ...]:
         """Return what the evaluation rests on."""
+        from causalrec.nuisances import ShadowPropensity
+
         question, found = self.question, []
         head = question.estimators[0]
         if question.uniform:
             found.append(_assumptions.uniform_slice(slice_rate(question.log, None)[0], False))
         else:
             asked = None if self.weights is None else question.graph
-            identified = None if asked is None else asked.identify("mean")
-            found.append(_assumptions.missing_at_random(identified, self._covariates()))
+            identified = identify_mean(asked, False, question.propensity)[0]
+            if isinstance(question.propensity, ShadowPropensity):
+                given = question.propensity
+                found += shadow_assumptions(given, identified, stacked=False)
+            else:
+                found.append(_assumptions.missing_at_random(identified, self._covariates()))
         if self.weights is not None and sums is not None:
             found.append(_assumptions.overlap(self.weights.support, sums.coverage))
             found.append(_assumptions.propensity_model(self.weights, head))
@@ -259,7 +266,7 @@ def _of_supported(row: Row) -> Row:
 
 
 def _weights(question: EvaluationQuestion) -> Weighting:
-    estimand = identify_mean(question.graph, force=False)[0]
+    estimand = identify_mean(question.graph, False, question.propensity)[0]
     return weighting(question.propensity, question.log, question.graph, estimand, question.floor)
 
 

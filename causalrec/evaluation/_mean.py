@@ -12,6 +12,7 @@ from causalrec.evaluation._compare import compare_plan
 from causalrec.evaluation._disclosure import hide_small_groups
 from causalrec.evaluation._engine import key
 from causalrec.evaluation._mean_selected import MeanAnswer, MeanQuestion, from_selected
+from causalrec.evaluation._mean_shadow import from_shadow, shadow_of
 from causalrec.evaluation._mean_slice import from_slice
 from causalrec.evaluation._plan import Plan
 from causalrec.evaluation._setup import (
@@ -95,7 +96,9 @@ def estimate_mean(
         Ratings (the mean over eligible cells) or candidates (the mean outcome under exposure over
         their rows). Rows that are `randomized` form a slice: the answer is compared with it.
     propensity : Propensity, array, column name or float, optional
-        P(recorded | X); default: a logistic model on the graph's covariates.
+        P(recorded | X); default: a logistic model on the graph's covariates. Where the outcome
+        decides its own recording and the graph declares a shadow variable, the default is a
+        `ShadowPropensity`, whose weights depend on the outcome; the estimator is then "shadow".
     by : str or sequence of str, optional
         Columns of users or items: one joint estimate, with the gaps between the levels.
     estimator : {"dr", "ips", "snips", "regression", "naive"}
@@ -107,7 +110,7 @@ def estimate_mean(
         other compared to it; the graph's refusal of the other is then a note. "regression" is
         always "observed": it would not read the slice.
     graph : CausalGraph, optional
-        Asked for `identify("mean")`; its refusal is raised.
+        Asked for `identify("mean")`, by a shadow variable too; its refusal is raised.
     outcome_model : CellOutcomeModel, Recommender or callable(users, items), optional
         For "dr" and "regression"; default: a feature model, cross-fitted by user.
     sampled : tuple
@@ -143,7 +146,8 @@ def estimate_mean(
     Notes
     -----
     Ratios of sums with their own influence, clustered (Cameron, Gelbach & Miller 2011); DR:
-    Robins, Rotnitzky & Zhao (1994). The interval takes propensities and outcome model as known.
+    Robins, Rotnitzky & Zhao (1994). The interval takes propensities and outcome model as known,
+    except those of a shadow variable (Miao & Tchetgen Tchetgen 2016), whose error it includes.
 
     Examples
     --------
@@ -203,6 +207,9 @@ def _of_selected(
 ) -> MeanAnswer:
     assert parts.selected is not None
     question = replace(question, propensity=propensity_of_selected(question.propensity, parts))
+    shadow = shadow_of(parts.selected, question.propensity, graph, question.estimator)
+    if shadow is not None:
+        return from_shadow(parts.selected, question, *shadow)
     estimand, refusal = identify_mean(graph, force)
     return from_selected(parts.selected, question, graph, estimand, refusal)
 

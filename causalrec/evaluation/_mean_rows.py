@@ -186,6 +186,8 @@ def mean_answer(rows: Sequence[Row], *, refusal: bool, randomised: bool = False)
     """Return the answer in two sentences."""
     head = rows[0]
     source = "from the randomised slice" if randomised else f"by {head.estimator.upper()}"
+    if head.estimator == "shadow":
+        source = "through a shadow variable"
     if head.value is None:
         text = f"The mean over {head.population} has no point estimate: {head.note}"
         point = next((row for row in rows if row.value is not None), None)

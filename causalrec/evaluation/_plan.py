@@ -10,6 +10,7 @@ from causalrec.evaluation._cells import CellSource
 from causalrec.evaluation._engine import Estimator, Sums, accumulate
 from causalrec.evaluation._groups import EVERYBODY, Group
 from causalrec.evaluation._law import OutcomeLaw
+from causalrec.evaluation._shadow_influence import ShadowInfluence
 from causalrec.evaluation._terms import Term
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Plan:
 
     Attributes
     ----------
-    source, terms, estimators, groups, law, sampled, level
+    source, terms, estimators, groups, law, sampled, level, shadow
         As in `accumulate`; the first estimator is the headline.
     """
 
@@ -33,6 +34,7 @@ class Plan:
     law: OutcomeLaw | None = None
     sampled: tuple[str, ...] = ("user", "item")
     level: float = 0.95
+    shadow: ShadowInfluence | None = None
 
     def run(self) -> Sums:
         """Accumulate all of it."""
@@ -44,6 +46,7 @@ class Plan:
             law=self.law,
             sampled=self.sampled,
             level=self.level,
+            shadow=self.shadow,
         )
 
     def beside(self, slice_log: InteractionLog, estimators: Sequence[Estimator]) -> Plan:

@@ -105,12 +105,20 @@ def check_population(population: str) -> str:
     return population
 
 
-def identify_mean(graph: CausalGraph | None, force: bool) -> tuple[Estimand | None, str]:
-    """Ask the graph; return its answer, and its refusal where it was overridden."""
+def identify_mean(
+    graph: CausalGraph | None, force: bool, propensity: Any = None
+) -> tuple[Estimand | None, str]:
+    """Ask the graph; return its answer, and its refusal where it was overridden.
+
+    A propensity that depends on the outcome may identify by a shadow variable.
+    """
+    from causalrec.nuisances import ShadowPropensity
+
     if graph is None:
         return None, ""
+    ways = ("shadow",) if isinstance(propensity, ShadowPropensity) else ()
     try:
-        return checked_graph(graph).identify("mean"), ""
+        return checked_graph(graph).identify("mean", strategies=ways), ""
     except IdentificationError as refusal:
         if not force:
             raise

@@ -252,7 +252,7 @@ class CausalGraph:
             definition 3.3.3, with covariates). `Estimand.strategy` says which it was:
             "randomised", "back-door adjustment", "instrument" or "front-door". A mean that the
             outcome's own selection hides is identified through a node of role=shadow only if
-            "shadow" is among the strategies: estimators here do not use one.
+            "shadow" is among the strategies: `estimate_mean` asks for it.
         effect : {"natural", "interventional", "controlled"}
             Which path effects. Natural ones are refused where an effect of the exposure decides
             both mediator and outcome; the others may survive it.

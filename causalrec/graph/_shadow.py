@@ -87,8 +87,8 @@ def shadow_words(graph: CausalGraph, observed: str, outcome: str) -> str:
             f" {observed}."
         )
     return (
-        f" The graph's {shadow} is such a shadow variable (identify with strategies=('shadow',));"
-        " an estimator that uses it is not part of this package."
+        f" The graph's {shadow} is such a shadow variable (identify with strategies=('shadow',)):"
+        " cr.estimate_mean without a propensity, or with a cr.ShadowPropensity, weights by it."
     )
 
 

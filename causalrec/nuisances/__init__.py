@@ -40,10 +40,12 @@ from causalrec.nuisances._resolve import (
     resolve_propensity,
     row_propensity,
 )
+from causalrec.nuisances._shadow import WEAK_SHADOW, ShadowPropensity
 from causalrec.nuisances._shared import shared_design
 from causalrec.nuisances._support import Support, support
 
 __all__ = [
+    "WEAK_SHADOW",
     "ArmOutcomeModel",
     "BalanceLine",
     "CellOutcomeModel",
@@ -58,6 +60,7 @@ __all__ = [
     "Propensity",
     "PropensityModel",
     "RowDesign",
+    "ShadowPropensity",
     "Support",
     "balance",
     "balance_table",

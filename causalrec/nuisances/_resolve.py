@@ -12,6 +12,7 @@ from causalrec.errors import DataError, OverlapWarning
 from causalrec.nuisances._base import Floats, Propensity, sampling_rate, subject_of
 from causalrec.nuisances._known import CellValues, KnownPropensity
 from causalrec.nuisances._model import PropensityModel
+from causalrec.nuisances._shadow import ShadowPropensity
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
@@ -118,6 +119,8 @@ def cell_propensity(
     if isinstance(propensity, KnownPropensity) and propensity.by_row and not propensity.bound:
         by_row = CellValues.of(log, propensity.for_rows(log)).at(users, items)
         return _rescaled(by_row, propensity, log, count=True)
+    if isinstance(propensity, ShadowPropensity):
+        return _rescaled(propensity.of_cells(log, users, items), propensity, log, count=True)
     if isinstance(propensity, KnownPropensity):
         propensity.check_grid(log)
     to_user, to_item = propensity.aligned(log)
@@ -140,11 +143,14 @@ def grid_propensity(propensity: Propensity, log: InteractionLog, users: slice) -
             shape = (len(range(*users.indices(log.n_users))), log.n_items)
             constant = np.full(shape, propensity.predict_codes(np.zeros(1), np.zeros(1))[0])
             return _rescaled(constant, propensity, log, count=False)
+    mine = np.arange(log.n_users)[users]
+    rows, columns = np.repeat(mine, log.n_items), np.tile(np.arange(log.n_items), len(mine))
+    if isinstance(propensity, ShadowPropensity):
+        of_cells = propensity.of_cells(log, rows, columns).reshape(len(mine), log.n_items)
+        return _rescaled(of_cells, propensity, log, count=False)
     to_user, to_item = propensity.aligned(log)
     if to_user is None and to_item is None:
         return _rescaled(propensity.block(users), propensity, log, count=False)
-    mine = np.arange(log.n_users)[users]
-    rows, columns = np.repeat(mine, log.n_items), np.tile(np.arange(log.n_items), len(mine))
     p = propensity.predict_codes(
         rows if to_user is None else to_user[rows],
         columns if to_item is None else to_item[columns],

@@ -31,6 +31,15 @@ def with_latent_taste(graph: Graph) -> Graph:
     return with_statements(graph, statements, f"{graph.name}_latent")
 
 
+def with_critics(graph: Graph) -> Graph:
+    """Return the graph with a critics' score that moves the outcome and not its recording."""
+    statements = [
+        'critics [role=shadow, entity=item, label="the mean score of professional critics"];',
+        f'critics -> "{graph.outcome}";',
+    ]
+    return with_statements(graph, statements, f"{graph.name}_critics")
+
+
 def honest_graph(name: str, *, unmeasured: bool) -> Graph:
     """Return a shipped graph, with a latent taste if the world has one."""
     graph = load_graph(name)

@@ -9,7 +9,7 @@ covariates, users, items and a latent taste of rank 3 move the ratings, but not 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -72,6 +72,7 @@ class _Settings:
     unmeasured: float
     selection_on_rating: float
     unsupported: float
+    critics: float = 0.0
 
 
 def simulate_music(
@@ -87,16 +88,19 @@ def simulate_music(
     unmeasured: float = 0.0,
     selection_on_rating: float = 0.0,
     unsupported: float = 0.0,
+    critics: float = 0.0,
 ) -> World[RatingPotential]:
     """Draw a music world; `simulate` documents the settings."""
     settings = _Settings(
-        density, ordinal, provider_effect, unmeasured, selection_on_rating, unsupported
+        density, ordinal, provider_effect, unmeasured, selection_on_rating, unsupported, critics
     )
     if not 0 <= unsupported < 0.5:
         raise StudyError(f"unsupported={unsupported} must lie in [0, 0.5): country B is a half.")
     rng = np.random.default_rng(random_state)
     users = _draw_users(rng, n_users)
     items, labels = _draw_items(rng, n_items, n_labels, provider_effect)
+    if critics:
+        items = replace(items, columns={**items.columns, "critics": draw_uniform(rng, n_items)})
     potential = _potential(users, items, settings, rng)
     observed = rng.random(potential.propensity.shape) < _realised_propensity(
         users, items, potential.rating, settings
@@ -175,6 +179,8 @@ def _item_population(settings: _Settings) -> Side:
         "mainstream": _mainstream_axis(settings),
         "spread": (2 * nodes * TASTE_DEVIATION**2 / RANK, weights / weights.sum()),
     }
+    if settings.critics:
+        axes["critics"] = uniform_axis(5)
     side = population_side(axes, [variance])
     group = side.code("label_group")
     mainstream = MAINSTREAM_SHIFT[group] + MAINSTREAM_SCALE * side.number("mainstream")
@@ -209,9 +215,11 @@ def _taste(users: Side, items: Side) -> FloatArray:
     return users.factors @ items.factors.T
 
 
-def _latent_rating(users: Side, items: Side) -> FloatArray:
+def _latent_rating(users: Side, items: Side, settings: _Settings) -> FloatArray:
     by_user = 0.11 * (users.code("country") == 0) + 0.15 * users.number("engagement")
     by_item = 3.0 + 0.5 * items.number("mainstream") + items.effect[:, 0]
+    if settings.critics:
+        by_item = by_item + settings.critics * items.number("critics")
     cross = RATING_TASTE[np.ix_(users.code("age_group"), items.code("genre"))]
     both = (by_user + users.effect[:, 0])[:, None] + by_item[None, :]
     return np.asarray(both + cross + _taste(users, items))
@@ -225,7 +233,7 @@ def _left_to_integrate(users: Side, items: Side) -> FloatArray:
 
 
 def _expected_rating(users: Side, items: Side, settings: _Settings) -> FloatArray:
-    latent = _latent_rating(users, items)
+    latent = _latent_rating(users, items, settings)
     if not settings.ordinal:
         return latent
     return ordinal_mean(latent, np.sqrt(NOISE**2 + _left_to_integrate(users, items)))
@@ -251,11 +259,8 @@ def _intercept(density: float) -> float:
     users, items = _user_population(), _item_population(_Settings(0.5, True, 0, 0, 0, 0))
     slope = SELECTION_MAINSTREAM[users.code("country")][:, None]
     value = SELECTION_TASTE[np.ix_(users.code("age_group"), items.code("genre"))]
-    value = (
-        value
-        + slope * items.number("mainstream")
-        + (SELECTION_ENGAGEMENT * users.number("engagement")[:, None])
-    )
+    value = value + slope * items.number("mainstream")
+    value = value + SELECTION_ENGAGEMENT * users.number("engagement")[:, None]
     weight = np.outer(users.weight, items.weight)
 
     def excess(intercept: float) -> float:
@@ -277,7 +282,7 @@ def _realised_propensity(
 def _potential(
     users: Side, items: Side, settings: _Settings, rng: np.random.Generator
 ) -> RatingPotential:
-    latent = _latent_rating(users, items)
+    latent = _latent_rating(users, items, settings)
     rating = latent + NOISE * rng.standard_normal(latent.shape)
     mean, variance = latent, np.full(latent.shape, NOISE**2)
     if settings.ordinal:
@@ -344,7 +349,7 @@ def _users_table(users: Side, user_ids: npt.NDArray[np.int64]) -> pd.DataFrame:
 def _items_table(
     items: Side, item_ids: npt.NDArray[np.int64], labels: npt.NDArray[np.object_]
 ) -> pd.DataFrame:
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "item_id": item_ids,
             "genre": np.array(GENRES, dtype=object)[items.code("genre")],
@@ -353,6 +358,7 @@ def _items_table(
             "label_group": np.array(LABEL_GROUPS, dtype=object)[items.code("label_group")],
         }
     )
+    return table.assign(critics=items.number("critics")) if "critics" in items.columns else table
 
 
 def _truth(users: Side, items: Side, settings: _Settings) -> dict[str, float]:
@@ -386,9 +392,8 @@ def _selection_coefficients(settings: _Settings) -> dict[str, float]:
 
 
 def _graph(settings: _Settings) -> CausalGraph:
-    from causalrec.simulation._graphs import honest_graph
+    from causalrec.simulation._graphs import honest_graph, with_critics
 
-    name = "rating_selection"
-    if settings.selection_on_rating:
-        name = "rating_selection_on_rating"
-    return honest_graph(name, unmeasured=bool(settings.unmeasured))
+    name = "rating_selection_on_rating" if settings.selection_on_rating else "rating_selection"
+    graph = honest_graph(name, unmeasured=bool(settings.unmeasured))
+    return with_critics(graph) if settings.critics else graph
