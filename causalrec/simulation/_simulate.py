@@ -102,7 +102,9 @@ def simulate(
           (cells of a uniform slice, appended with `uniform_slice` true; below 1 a share of the
           grid), `n_labels=32` (a quarter of them major), `provider_effect=0.0` (standard deviation
           of an effect of the label on its items: above 0, items of a label are not independent),
-          `ordinal=True` (False: ratings are linear plus normal noise, unclipped);
+          `ordinal=True` (False: ratings are linear plus normal noise, unclipped), `critics=0.0`
+          (by how much a standard deviation of the critics' score of an item, a column that has no
+          say in what is recorded, raises the liking behind a rating: a shadow variable);
         - shop: `n_candidates=40` a user, `n_brands=20`, `model="logistic"` or `"linear"` (both
           potential outcomes and their effect exactly linear in the covariates),
           `exposure_by="item"` or `"user"` (one draw decides all candidates of a user);
