@@ -28,9 +28,13 @@ def draw_all(quick: Quick, n_draws: int, seed: int | None) -> dict[str, Floats]:
     # between users would carry some of the true effect into it, were the rate not adjusted for.
     counts = np.bincount(users)
     rate = (np.bincount(users, quick.exposure) / np.maximum(counts, 1))[users]
+    within = users
+    adjusted: Floats | None = rate
+    if np.array_equal(rate, quick.exposure):  # no user has both: a placebo is dealt among users
+        within, adjusted = np.zeros_like(users), None
     one_each: dict[str, Draw] = {
         PLACEBO: lambda rng: quick.value(
-            quick.score(exposure=permute_within(quick.exposure, users, rng), extra=rate)
+            quick.score(exposure=permute_within(quick.exposure, within, rng), extra=adjusted)
         ),
         CAUSE: lambda rng: quick.value(quick.score(extra=random_cause(users, items, rng))),
         SUBSET: lambda rng: quick.value(quick.score(rows=some_users(users, rng))),

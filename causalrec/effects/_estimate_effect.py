@@ -20,6 +20,8 @@ from causalrec.effects._question import BY_ECONML, OTHER_WAYS, Estimator, OtherW
 from causalrec.effects._result import EffectResult
 from causalrec.effects._row_weights import read_weights
 from causalrec.effects._scores import Computation, cluster_codes
+from causalrec.effects._unit_words import on_units
+from causalrec.effects._units import as_units
 from causalrec.effects._write import config_of, write_effect
 from causalrec.effects._write_levels import write_levels
 from causalrec.errors import DataError, StudyError, near_miss
@@ -29,6 +31,7 @@ from causalrec.results import provenance
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from causalrec.effects._units import Units
     from causalrec.graph import CausalGraph, Estimand
     from causalrec.interactions import InteractionLog
     from causalrec.nuisances import Propensity
@@ -90,9 +93,13 @@ def estimate_effect(
         (Imbens 2000); "att" and "atu" are over the rows at the first and at the second value,
         "overlap" over both. Outcomes may be binary, continuous or ordinal: of an ordinal one the
         effect is in its own units (rating points).
-    unit : "item"
-        The effect of one item's exposure with the rest of the slate as it was. Other units are
-        refused with the question that answers them.
+    unit : {"item", "slate", "user"}
+        Whose outcome is counted. "item": the row's own, with the rest of the slate as it was.
+        "slate", "user": the total over all rows of the row's slate (user), in which what items
+        take from each other cancels. Where all rows of a unit are exposed or none, its rows become
+        one and the effect is that of exposing all of them; where exposure differs within units,
+        it is that of one more exposure, its neighbours' as they were. The answer says which;
+        intervals then speak of new users of this catalogue.
     outcome_model : ArmOutcomeModel or scikit-learn estimator, optional
         Unfitted; one is fitted for each arm. Default: logistic for a binary outcome, else ridge.
     propensity : optional
@@ -198,10 +205,20 @@ def estimate_effect(
             "iv": effect_by_instrument, "driv": effect_by_driv, "front-door": effect_by_front_door
         }  # fmt: skip
         return ways[estimator](log, graph, identified, question, outcome_model, propensity)
+    if unit != "item":
+        units = as_units(log, graph, identified, question, propensity, unit)
+        return on_units(_by_adjustment(units, outcome_model), units, log)
     population = find_population(log, graph, propensity, question, row_weights)
     kept, spread = _median_of_repeats(population, graph, question, outcome_model)
     found = write_effect(kept, identified, spread)
     return found if row_weights is None else without_verbs(found, kept)
+
+
+def _by_adjustment(units: Units, outcome_model: Any) -> EffectResult:
+    """Return the effect in the log of units, in the words of rows."""
+    population = find_population(units.log, units.graph, units.propensity, units.question)
+    kept, spread = _median_of_repeats(population, units.graph, units.question, outcome_model)
+    return write_effect(kept, units.identified, spread)
 
 
 def exposure_column(graph: CausalGraph) -> str:

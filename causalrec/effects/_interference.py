@@ -1,12 +1,15 @@
 """`EffectResult.interference`: does what happens to the neighbours in a slate matter?
 
-The effect of an item takes its neighbours as they were. Two things can be looked at: whether the
-share of exposed neighbours moves the outcome, and whether the effect differs where many or few of
-them were exposed. Carry-over to other sessions, or between users, leaves no trace in one log.
+The effect of an item takes its neighbours as they were. Three things can be looked at: whether the
+share of exposed neighbours moves the outcome, whether the effect differs where many or few of them
+were exposed, and whether one more exposure does the same to the slate's total as to its item: the
+difference is what the neighbours lose or gain. Carry-over to other sessions, or between users,
+leaves no trace in one log.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +19,10 @@ from causalrec.effects._adjustment import Adjustment, Floats
 from causalrec.effects._linear_confounding import LinearConfounding
 from causalrec.effects._quick import Quick
 from causalrec.effects._scores import Computation, population_words
+from causalrec.effects._unit_covariates import as_numbers, mean_of_neighbours
+from causalrec.effects._units import decided_as_a_whole, unit_codes
+from causalrec.effects._words import amount
+from causalrec.errors import DataError, OverlapError
 from causalrec.results import Assumption, Result, Row, format_cell, rows_from_estimate
 from causalrec.scores import Score, group_scores
 
@@ -32,20 +39,12 @@ SPILLOVER, WITHOUT, WITHIN = (
     "effect, neighbours' share adjusted for",
 )
 MOVED = "adjusted - left out"
+ON_ITEM, ON_SLATE, ON_OTHERS = (
+    "one exposure, on its item",
+    "one exposure, on the slate's total",
+    "slate's total - item",
+)
 RARE = 0.05
-
-
-def neighbours_share(slate: NDArray[Any], exposure: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the share of a row's neighbours in the slate that are exposed, and who has any.
-
-    Examples
-    --------
-    >>> neighbours_share(np.array([0, 0, 0, 1]), np.array([1.0, 0.0, 0.0, 1.0]))[0].tolist()
-    [0.0, 0.5, 0.5, 0.0]
-    """
-    size = np.bincount(slate)[slate] - 1
-    others = np.bincount(slate, exposure)[slate] - exposure
-    return others / np.maximum(size, 1), size > 0
 
 
 def check_interference(
@@ -62,13 +61,13 @@ def check_interference(
     }
     if log.slate is None:
         return Result(**shared, answer=CANNOT, assumptions=(_assumption("untestable", CANNOT),))
-    supported = computation.population.supported
-    assert log.exposure is not None  # candidates have one
-    share, some = neighbours_share(np.asarray(log.slate), log.exposure.astype(np.float64))
-    share, some = share[supported], some[supported]
-    if not some.any() or np.ptp(share[some]) == 0.0:
-        return Result(**shared, answer=ALIKE, assumptions=(_assumption("untestable", ALIKE),))
-    rows = _rows(computation, columns, share, some)
+    neighbours = Neighbours.of(log, columns, computation.population.supported)
+    if isinstance(neighbours, str):
+        return Result(
+            **shared, answer=neighbours, assumptions=(_assumption("untestable", neighbours),)
+        )
+    some = neighbours.some
+    rows = _rows(computation, columns, neighbours)
     words = _answer(rows)
     return Result(
         **shared,
@@ -77,6 +76,9 @@ def check_interference(
         assumptions=(_assumption("violated" if _found(rows) else "tested", words),),
         notes=(
             f"{int((~some).sum()):,} rows have no neighbour in their slate and are left out.",
+            "The slate's total is compared with the item's own outcome with the neighbours' share"
+            " and their averaged covariates adjusted for; a total is of many items, so these"
+            " intervals speak of new users of this catalogue.",
             "The effects by thirds of the neighbours' share are a description: their covariates"
             " differ too.",
             "The share of exposed neighbours is itself no experiment: what moves it and the"
@@ -95,6 +97,63 @@ ALIKE = (
     "Interference cannot be checked: every row has the same share of exposed neighbours in its"
     " slate, or none has neighbours."
 )
+WHOLE = (
+    "Interference cannot be checked: all rows of a slate are exposed or none, so an item's exposure"
+    " and its neighbours' are one. Ask for the effect on the total instead: unit='slate'."
+)
+TOGETHER = (
+    "Interference cannot be checked: within slates, exposure is tied. {reason} What an item's"
+    " exposure does and what its neighbours' does cannot be told apart here."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The rest of each supported row's slate.
+
+    Attributes
+    ----------
+    share : float64 (n,)
+        Of the neighbours, those exposed.
+    some : bool (n,)
+        Whether there are any.
+    outcome : float64 (n,)
+        Their total.
+    covariates : float64 (n, k)
+        Averages over them: `share` first, then the number of rows, then declared covariates.
+    """
+
+    share: Floats
+    some: NDArray[np.bool_]
+    outcome: Floats
+    covariates: Floats
+
+    @classmethod
+    def of(
+        cls, log: InteractionLog, columns: tuple[str, ...], supported: NDArray[np.bool_]
+    ) -> Neighbours | str:
+        """Look around each row of a log, or say why nothing can be told apart."""
+        assert log.exposure is not None and log.outcome is not None  # noqa: PT018 - candidates
+        codes, exposure = unit_codes(log, "slate"), log.exposure.astype(np.float64)
+        size = np.bincount(codes)[codes]
+        some = (size > 1) & supported
+        share = mean_of_neighbours(exposure, codes)
+        if not some.any() or np.ptp(share[some]) == 0.0:
+            return ALIKE
+        try:
+            if decided_as_a_whole(exposure, codes, "slate"):
+                return WHOLE
+        except (DataError, OverlapError) as refused:
+            return TOGETHER.format(reason=str(refused).partition(":")[0] + ".")
+        around = [share, size.astype(np.float64)]
+        for column in columns:
+            if log.entity_of(column) != "user":
+                numbers = as_numbers(log.column(column)).values()
+                around += [mean_of_neighbours(one, codes) for one in numbers]
+        total = np.bincount(codes, log.outcome)[codes] - log.outcome
+        # What does not vary is in the models' constant already.
+        kept = np.column_stack([one for one in around if np.ptp(one) > 0.0])
+        return cls(share[supported], some[supported], total[supported], kept[supported])
 
 
 def _assumption(status: Any, evidence: str) -> Assumption:
@@ -107,8 +166,9 @@ def _assumption(status: Any, evidence: str) -> Assumption:
 
 
 def _rows(
-    computation: Computation, columns: tuple[str, ...], share: Floats, some: NDArray[np.bool_]
+    computation: Computation, columns: tuple[str, ...], neighbours: Neighbours
 ) -> tuple[Row, ...]:
+    share, some = neighbours.share, neighbours.some
     matrix = Adjustment.of(computation.population.rows, columns).matrix
     population = computation.population
     with_own = Adjustment(np.column_stack([matrix, population.exposure])[some], {})
@@ -136,6 +196,21 @@ def _rows(
         *_written(computation, changes, "spillover", "regression of the quick score"),
         *_written(computation, effects, "effect", "quick doubly robust"),
         *_written(computation, moved, "difference of effects", "quick doubly robust"),
+        *_on_slate(computation, quick, neighbours),
+    )
+
+
+def _on_slate(computation: Computation, quick: Quick, neighbours: Neighbours) -> tuple[Row, ...]:
+    """Return what one exposure does to its item, to the slate's total, and their difference."""
+    around = neighbours.covariates
+    own = quick.score(extra=around)
+    others = quick.score(outcome=neighbours.outcome, extra=around)
+    drawn = tuple(name for name in computation.question.sampled if name == "user")
+    parts = _estimate(computation, [own, others], (ON_ITEM, ON_OTHERS), drawn)
+    matrix = np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    found = parts.contrast(matrix, labels=[ON_ITEM, ON_SLATE, ON_OTHERS])
+    return _written(
+        computation, found * computation.question.sign, "one exposure", "quick doubly robust"
     )
 
 
@@ -146,12 +221,17 @@ def _spread(score: Score, some: NDArray[np.bool_]) -> Score:
     return Score(numerator, denominator)
 
 
-def _estimate(computation: Computation, scores: list[Score], labels: tuple[str, ...]) -> Estimate:
+def _estimate(
+    computation: Computation,
+    scores: list[Score],
+    labels: tuple[str, ...],
+    sampled: tuple[str, ...] | None = None,
+) -> Estimate:
     numerator = np.hstack([score.numerator for score in scores])
     denominator = np.hstack([score.denominator for score in scores])
     joint = Score(numerator, denominator)
     residual = numerator - denominator * joint.value
-    return computation.from_score(joint.with_design_residual(residual), labels)
+    return computation.from_score(joint.with_design_residual(residual), labels, sampled)
 
 
 def _written(
@@ -170,7 +250,7 @@ def _written(
 
 def _found(rows: tuple[Row, ...]) -> bool:
     named = {row.label: row for row in rows}
-    values = [named[SPILLOVER].p_value, named[CHANGE].p_value]
+    values = [named[label].p_value for label in (SPILLOVER, CHANGE, ON_OTHERS)]
     known = [p for p in values if p is not None]
     return bool(known) and min(1.0, len(known) * min(known)) <= RARE
 
@@ -178,6 +258,7 @@ def _found(rows: tuple[Row, ...]) -> bool:
 def _answer(rows: tuple[Row, ...]) -> str:
     named = {row.label: row for row in rows}
     spill, changed, moved = named[SPILLOVER], named[CHANGE], named[MOVED]
+    item, slate, others = named[ON_ITEM], named[ON_SLATE], named[ON_OTHERS]
     verdict = (
         "The neighbours seem to matter"
         if _found(rows)
@@ -187,6 +268,9 @@ def _answer(rows: tuple[Row, ...]) -> str:
         f"{verdict}: having all neighbours of the slate exposed rather than none goes with"
         f" {format_cell(spill.value)} in the outcome (p = {format_cell(spill.p_value)}) and with"
         f" {format_cell(changed.value)} in the effect, covariates held"
-        f" (p = {format_cell(changed.p_value)}; a verdict takes twice the smaller p). Adjusting for"
-        f" the neighbours moves the effect by {format_cell(moved.value)}."
+        f" (p = {format_cell(changed.p_value)}). Adjusting for the neighbours moves the effect by"
+        f" {format_cell(moved.value)}. One exposure changes its item's own outcome by"
+        f" {format_cell(item.value)} and the slate's total by {amount(slate)}: the neighbours'"
+        f" part is {amount(others)} (p = {format_cell(others.p_value)}). The verdict takes three"
+        " times the smallest of the three p."
     )

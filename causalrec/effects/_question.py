@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -26,13 +26,7 @@ WHOM: dict[str, str] = {
     "atu": " on the unexposed",
     "overlap": " in the overlap",
 }
-_UNITS = {
-    "slate": "What a slot adds to its item it mostly takes from its neighbours, so the effect on a"
-    " slate is the value of one policy against another: use policy_value on a log of impressions,"
-    " or a randomised arm.",
-    "user": "The effect on a user's total needs users whose whole treatment differs: use"
-    " policy_value on a log of impressions, or compare the arms of a randomised experiment.",
-}
+Unit = Literal["item", "slate", "user"]
 
 
 @dataclass(frozen=True)
@@ -70,12 +64,7 @@ class Question:
                 " (1, 0) is exposed against not exposed, (0, 1) the reverse. For the values of"
                 " another column (a position, an arm) make it the graph's exposure."
             )
-        if unit != "item":
-            _check_choice("unit", unit, ("item", *_UNITS))
-            raise StudyError(
-                f"unit={unit!r}: estimate_effect answers for one item with the rest of the slate"
-                f" held as it was. {_UNITS[unit]}"
-            )
+        _check_unit(unit, options)
         if options["estimator"] in OTHER_WAYS:
             if options["estimand"] != "ate":
                 raise StudyError(
@@ -140,6 +129,30 @@ class Question:
     def uses_outcome_model(self) -> bool:
         """Whether the estimator fits an outcome model of ours."""
         return self.estimator in {"dr", "regression"}
+
+
+def _check_unit(unit: str, options: Mapping[str, Any]) -> None:
+    """Refuse what totals of a slate or a user do not have."""
+    _check_choice("unit", unit, get_args(Unit))
+    if unit == "item":
+        return
+    if options["estimator"] in OTHER_WAYS:
+        raise StudyError(
+            f"estimator={options['estimator']!r} answers for single rows; the effect on the total"
+            f" of a {unit} is estimated by adjustment: estimator='dr', 'ips', 'snips' or"
+            " 'regression'."
+        )
+    if options.get("levels"):
+        raise StudyError(
+            f"unit={unit!r} asks about an exposure of 0 and 1. To compare two values of"
+            f" {options['column']!r} on totals, keep the rows at these two and name a 0/1 column as"
+            " exposure when the log is made."
+        )
+    if options.get("weighting"):
+        raise StudyError(
+            f"Weights are of rows, and unit={unit!r} adds rows up. Multiply the outcome by them"
+            " before the log is made, if a weighted total is meant."
+        )
 
 
 def _check_choice(name: str, value: object, known: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from causalrec.errors import StudyError
 from causalrec.results import DEFAULT_MIN_CELL, Result
 
 if TYPE_CHECKING:
@@ -264,6 +265,7 @@ class EffectResult(Result):
         from causalrec.effects._refute import Controls, refute_effect
 
         computation, columns = self.internal("computation"), self.internal("columns")
+        log = self._log_of_units(log)
         asked = Controls(
             n_draws,
             negative_control_outcome,
@@ -286,12 +288,15 @@ class EffectResult(Result):
         -------
         Result
             Rows: what exposed neighbours go with in the outcome; the effect with and without their
-            share among the covariates; the effect by thirds of that share, and its change with it.
+            share among the covariates; the effect by thirds of that share, and its change with it;
+            what one exposure does to its item, to the slate's total, and the difference.
 
         Raises
         ------
         DataError
             If the log has other rows.
+        StudyError
+            If the effect is on a slate's or a user's total.
         ResultError
             If the result was reloaded from a file.
 
@@ -307,8 +312,19 @@ class EffectResult(Result):
         from causalrec.effects._refute import require_same_rows
 
         computation, columns = self.internal("computation"), self.internal("columns")
+        if "units" in self._internals:
+            raise StudyError(
+                "This effect is on a total, in which what the neighbours gain or lose is counted"
+                " already. Ask the effect on single items: estimate_effect(..., unit='item')."
+            )
         require_same_rows(computation, log)
         return check_interference(computation, self, columns, log)
+
+    def _log_of_units(self, log: InteractionLog) -> InteractionLog:
+        """Return the log as this effect's rows: those of units, where it is on a total."""
+        units = self._internals.get("units")
+        found: InteractionLog = log if units is None else units.again(log)
+        return found
 
     @classmethod
     def from_json(cls, text: str) -> EffectResult:

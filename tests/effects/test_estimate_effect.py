@@ -217,8 +217,6 @@ def test_a_click_log_is_told_what_to_log() -> None:
         ({"estimator": "drr"}, "Did you mean 'dr'"),
         ({"estimand": "atx"}, "no estimand 'atx'"),
         ({"contrast": (2, 0)}, "a binary exposure does not have"),
-        ({"unit": "slate"}, "policy_value"),
-        ({"unit": "user"}, "randomised experiment"),
         ({"unit": "itm"}, "Did you mean 'item'"),
         ({"n_repeats": 0}, "at least 1"),
         ({"n_folds": 1}, "at least two folds"),

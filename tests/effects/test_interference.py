@@ -11,10 +11,11 @@ import pytest
 import causalrec as cr
 from causalrec.effects._interference import (
     CHANGE,
+    ON_OTHERS,
     SPILLOVER,
+    Neighbours,
     _found,
     _rows,
-    neighbours_share,
 )
 from causalrec.errors import DataError
 
@@ -56,7 +57,7 @@ def test_neighbours_matter_where_they_do(interference: float, seen: bool) -> Non
 
 @pytest.mark.slow
 def test_neighbours_that_do_not_matter_are_left_alone() -> None:
-    seen, n = np.zeros(3), 400
+    seen, n = np.zeros(4), 400
     for seed in range(n):
         _, log = _log(0.0, seed=seed, n_users=200)
         if seed == 0:
@@ -64,12 +65,14 @@ def test_neighbours_that_do_not_matter_are_left_alone() -> None:
             computation, columns = effect.internal("computation"), effect.internal("columns")
         everybody = np.ones(log.n_rows, dtype=bool)
         population = replace(computation.population, log=log, rows=log, supported=everybody)
-        share, some = neighbours_share(np.asarray(log.slate), log.exposure.astype(float))
-        rows = _rows(replace(computation, population=population), columns, share, some)
+        neighbours = Neighbours.of(log, columns, everybody)
+        assert isinstance(neighbours, Neighbours)
+        rows = _rows(replace(computation, population=population), columns, neighbours)
         named = {row.label: row for row in rows}
-        seen += [named[SPILLOVER].p_value < 0.05, named[CHANGE].p_value < 0.05, _found(rows)]
+        small = [named[label].p_value < 0.05 for label in (SPILLOVER, CHANGE, ON_OTHERS)]
+        seen += [*small, _found(rows)]
     # binomial error of 400 replicates at 5 %: .011
-    assert (seen[:2] / n > 0.015).all()
+    assert (seen[:3] / n > 0.015).all()
     assert (seen / n < 0.085).all()
 
 
