@@ -91,6 +91,7 @@ class EffectQuestion(_Question):
     kind: Literal["effect"]
     estimator: EffectEstimator = "dr"
     estimand: Literal["ate", "att", "atu"] = "ate"
+    unit: Literal["item", "slate", "user"] = "item"
     by: tuple[str, ...] = ()
     sampled: tuple[Literal["user", "item"], ...] = ("user", "item")
 
