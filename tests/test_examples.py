@@ -20,6 +20,13 @@ PROMISES = {
         "None of this proves that nothing is unmeasured",
         "effect-report.html",
     ),
+    "position_bias": (
+        "Position 1 rather than 5 changes click by",
+        "The observed means differ by",
+        "intervals hold together",
+        "clicks per 100 impressions (95% interval",
+        "position-report.html",
+    ),
     "ab_encouragement": (
         "exposure <- taste -> watch_time",
         "compliers",

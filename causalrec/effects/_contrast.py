@@ -80,6 +80,15 @@ class Contrast:
         pair = self.pair_log(log, 0, 1)
         return pair if inside.all() else pair.select(inside)
 
+    def shares(self, weights: Floats | None) -> dict[Any, float]:
+        """Return the (weighted) share of the rows at each level: its propensity by design."""
+        counts = np.ones(len(self.codes)) if weights is None else weights
+        total = float(counts.sum())
+        return {
+            level: float(counts[self.codes == at].sum()) / total
+            for at, level in enumerate(self.levels)
+        }
+
     def of_first(self, propensity: Any, log: InteractionLog) -> Any:
         """Return what was given as propensity, for the first of two levels among their rows.
 

@@ -192,6 +192,9 @@ def estimate_effect(
     identified = checked.identify(query="effect", strategies=strategies)
     check_columns(log, graph, identified, own_exposure=levels is None)
     cluster_codes(log, question.sampled)  # refuse unknown clusters before the work
+    if levels is not None and propensity is None and identified.strategy == "randomised":
+        # A model would see the few users of a tail, all in one arm by chance, as without overlap.
+        propensity = levels.shares(row_weights)
     if levels is not None and not levels.is_of_two_arms(estimand):
         return _effect_of_levels(
             log, graph, identified, levels, question, outcome_model, propensity, row_weights

@@ -133,8 +133,8 @@ def _answer(rows: Sequence[Row], computation: LevelComputation, outcome: str) ->
         return (
             f"{_words.capital(question.cause)} changes {outcome} by {_words.amount(effect)} a row"
             f" on average, {over}. The observed means differ by {_words.amount(naive)}; the"
-            f" difference between the two is {_words.amount(gap)}, which is not called bias: only a randomised"
-            " comparison could say so."
+            f" difference between the two is {_words.amount(gap)}, which is not called bias: only"
+            " a randomised comparison could say so."
         )
     first, *others = question.levels
     parts = "; ".join(
