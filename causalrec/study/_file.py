@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from causalrec.errors import StudyError, near_miss
 from causalrec.interactions import Columns
 
-EffectEstimator = Literal["dr", "ips", "regression", "econml"]
+EffectEstimator = Literal[
+    "dr", "ips", "regression", "econml", "dr-learner", "causal-forest-dml", "linear-dml"
+]
 MeanEstimator = Literal["naive", "regression", "ips", "snips", "dr"]
 EvaluationEstimator = Literal["naive", "ips", "snips", "dr", "plain"]
 ModelEstimator = Literal["naive", "ips", "snips", "dr", "mrdr"]
@@ -91,6 +93,10 @@ class EffectQuestion(_Question):
     kind: Literal["effect"]
     estimator: EffectEstimator = "dr"
     estimand: Literal["ate", "att", "atu"] = "ate"
+    contrast: tuple[int | str, ...] = Field(default=(1, 0), min_length=2)
+    """Exposed minus not, or values of the graph's exposure: the first against each other one."""
+    weights: str | None = None
+    """Column of how much each row counts."""
     unit: Literal["item", "slate", "user"] = "item"
     by: tuple[str, ...] = ()
     sampled: tuple[Literal["user", "item"], ...] = ("user", "item")
