@@ -71,6 +71,15 @@ def test_selection_on_the_rating_is_refused() -> None:
         graph.identify(query="mean")
 
 
+def test_critics_are_a_shadow_and_change_nothing_where_they_are_not_asked_for() -> None:
+    with_critics = simulate("music", 50, 40, selection_on_rating=1.0, critics=0.5)
+    without = simulate("music", 50, 40, selection_on_rating=1.0)
+    assert with_critics.graph.identify("mean", strategies=("shadow",)).shadows == ("critics",)
+    assert "critics" not in without.items
+    assert with_critics.users.equals(without.users)
+    assert with_critics.items.drop(columns="critics").equals(without.items)
+
+
 @pytest.mark.parametrize(("name", "latent"), [("shop", "crowding"), ("social", "neighbours")])
 def test_interference_stands_in_the_graph(name: str, latent: str) -> None:
     graph = simulate(name, 50, 40, interference=0.5).graph

@@ -12,6 +12,7 @@ CASES = [
     ("music", {"ordinal": False}),
     ("music", {"unsupported": 0.3}),
     ("music", {"provider_effect": 0.3}),
+    ("music", {"critics": 0.8, "selection_on_rating": 0.6}),
     ("shop", {}),
     ("shop", {"model": "linear"}),
     ("shop", {"unmeasured": 0.8}),
