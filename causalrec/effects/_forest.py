@@ -42,7 +42,8 @@ def effect_forest(
     Parameters
     ----------
     effect : EffectResult
-        From `estimate_effect` with estimator "dr", "ips" or "econml" and estimand "ate".
+        From `estimate_effect` with estimator "dr", "ips", "econml", "dr-learner" or
+        "causal-forest-dml" and estimand "ate".
     columns : sequence of str
         What the effect may vary with; columns that precede the exposure.
     share : float

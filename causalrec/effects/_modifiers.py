@@ -27,7 +27,8 @@ def effect_modifiers(effect: EffectResult, columns: Sequence[str]) -> Result:
     Parameters
     ----------
     effect : EffectResult
-        From `estimate_effect` with estimator "dr", "ips" or "econml" and estimand "ate".
+        From `estimate_effect` with estimator "dr", "ips", "econml", "dr-learner" or
+        "causal-forest-dml" and estimand "ate".
     columns : sequence of str
         Columns of users, items or events that precede the exposure. Numbers are standardised over
         the supported rows; levels are compared with the first in order.

@@ -37,7 +37,8 @@ def validate_effects(
     Parameters
     ----------
     effect : EffectResult
-        From `estimate_effect` with estimator "dr", "ips" or "econml" and estimand "ate".
+        From `estimate_effect` with estimator "dr", "ips", "econml", "dr-learner" or
+        "causal-forest-dml" and estimand "ate".
     cate : array-like (n_rows,) or callable
         The predicted effect of each row of the log that the effect was estimated on, NaN where it
         is not to be judged (the users that the model learned from); or a function of the log that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -212,6 +213,25 @@ def test_no_model_is_searched_for(name: Any, small: Any, monkeypatch: pytest.Mon
     assert not [model for model in asked if isinstance(model, (str, list))]
 
 
+@pytest.mark.parametrize("name", ["econml", "dr-learner", "causal-forest-dml"])
+def test_clipping_is_counted(name: Any, small: Any) -> None:
+    # trap: EconML clips propensities without a word
+    world = small[0]
+    effect = cr.estimate_effect(world.log, world.graph, estimator=name, clip=0.3, **ONCE)
+    nuisances = effect.internal("computation").nuisances
+    assert 0 < nuisances.n_clipped < world.log.n_rows
+    at_the_ends = np.isclose(nuisances.propensity, 0.3) | np.isclose(nuisances.propensity, 0.7)
+    assert nuisances.n_clipped == at_the_ends.sum()
+    assert any(f"{nuisances.n_clipped:,} propensities were brought" in one for one in effect.notes)
+
+
+def test_another_score_on_the_nuisances_of_linear_dml_is_that_score(found: Any) -> None:
+    computation = found["linear-dml"].internal("computation")
+    other = replace(computation, question=replace(computation.question, estimator="dr"))
+    assert other.value() != computation.value()
+    assert other.value() == pytest.approx(computation.value(), abs=0.01)
+
+
 @pytest.mark.parametrize("name", LEARNERS)
 def test_known_propensities_are_refused_with_the_way_out(name: Any, shop: Any) -> None:
     with pytest.raises(StudyError, match=r'cannot take given ones.*estimator="dr"'):
@@ -294,3 +314,12 @@ def test_a_binary_outcome_is_a_mean_to_driv(video: Any) -> None:
     effect = cr.estimate_effect(log, video.graph, estimator="driv", **ONCE)
     plain = cr.estimate_effect(log, video.graph, estimator="iv", **ONCE)
     assert abs(effect.value - plain.value) < 2 * plain.standard_error
+
+
+@pytest.mark.parametrize("name", ["iv", "driv"])
+def test_no_placebo_exposure_refutes_an_instrument(name: Any, small: Any) -> None:
+    # trap: DoWhy's placebo of an instrumental estimate is nonsense: what it permutes is no cause
+    world = small[1]
+    effect = cr.estimate_effect(world.log, world.graph, estimator=name, **ONCE)
+    with pytest.raises(ResultError):
+        effect.refute(world.log, n_draws=2)

@@ -94,6 +94,27 @@ def _asked(effect: Any) -> Any:
     return _frame(computation, adjustment, sample_users(computation, 0))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_dowhy_is_asked_for_one_job_and_given_a_generator(effect: Any) -> None:
+    # trap: n_jobs > 1 hands every task a copy of one RandomState
+    import dowhy.causal_refuters as refuters
+
+    seen: list[Any] = []
+    patch = pytest.MonkeyPatch()
+    for name in ("refute_placebo_treatment", "refute_random_common_cause"):
+        original = getattr(refuters, name)
+
+        def record(*args: Any, original: Any = original, **options: Any) -> Any:
+            seen.append((options["n_jobs"], type(options["random_state"])))
+            return original(*args, **options)
+
+        patch.setattr(refuters, name, record)
+    frame, names = _asked(effect)
+    _run(frame, names, 0)
+    patch.undo()
+    assert seen == [(1, np.random.RandomState)] * 2
+
+
 def test_a_stale_propensity_column_is_not_read(world: Any, effect: Any, found: Any) -> None:
     # trap: a column called propensity_score in the frame is reused
     stale = np.random.default_rng(0).random(world.log.n_rows)

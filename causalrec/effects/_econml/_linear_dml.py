@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from causalrec.effects._question import Question
     from causalrec.effects._scores import Codes
 
+LINEAR_DML = "linear-dml"
+
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
@@ -47,11 +49,15 @@ class ResidualComputation(Computation):
     residuals: Residuals
 
     def _plain(self, groups: Codes, n_groups: int) -> Score:
+        if self.question.estimator != LINEAR_DML:  # another, asked on the same nuisances
+            return super()._plain(groups, n_groups)
         v = self.residuals.exposure
         whole = Score((v * self.residuals.outcome)[:, None], (v * v)[:, None])
         return group_scores(whole, groups, n_groups)
 
     def _random_part(self, score: Score, groups: Codes, n_groups: int) -> Floats:
+        if self.question.estimator != LINEAR_DML:
+            return super()._random_part(score, groups, n_groups)
         # Conservative: how the effect differs between rows is counted as if it were random.
         return np.asarray(score.numerator - score.denominator * score.value)
 
