@@ -10,6 +10,7 @@ import numpy as np
 
 from causalrec.errors import StudyError
 from causalrec.evaluation._law import BernoulliLaw, OutcomeLaw, ResidualLaw
+from causalrec.evaluation._level_law import FEWEST_CELLS, MOST_LEVELS, LevelLaw
 from causalrec.evaluation._recommenders import Codes, Contender, FloatArray, contenders
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def imputation_of(
     graph : CausalGraph, optional
         Decides the covariates of a model fitted here.
     propensity : Propensity, optional
-        Weights the residuals by 1 / p, so that their law is that of the population.
+        Weights the recorded outcomes by 1 / p, so that their law is that of the population.
     cross_fitted : bool
         Fit by folds of users (each cell is then predicted by a model that has not seen its user),
         or once on all of `log`, where the cells that are predicted are not in it.
@@ -81,6 +82,8 @@ def imputation_of(
         from causalrec.nuisances import cell_propensity
 
         weight = 1.0 / cell_propensity(propensity, log, cells.users, cells.items)
+    if len(mean) >= FEWEST_CELLS and len(np.unique(cells.outcome)) <= MOST_LEVELS:
+        return Imputation(means, LevelLaw(cells.outcome, mean, weight), words)
     return Imputation(means, ResidualLaw(cells.outcome - mean, weight), words)
 
 

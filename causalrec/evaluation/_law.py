@@ -2,8 +2,9 @@
 
 The score of a metric is not the metric of the score: the imputation of a squared error has the
 variance of the outcome in it, that of a relevance the probability of passing the threshold. Both
-follow from a law of the outcome given the outcome model's mean: Bernoulli for 0/1 outcomes, else
-the mean plus a residual of the recorded cells (the same law everywhere, which is said).
+follow from a law of the outcome given the outcome model's mean: Bernoulli for 0/1 outcomes, shares
+of the levels that change with the mean where there are few (`_level_law`), else the mean plus a
+residual of the recorded cells (the same law everywhere, which is said).
 """
 
 from __future__ import annotations
