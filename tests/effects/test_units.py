@@ -165,6 +165,9 @@ def test_what_a_log_cannot_tell_is_refused_in_words() -> None:
         cr.estimate_effect(world.log, GRAPH, unit="user", estimator="iv")
     with pytest.raises(StudyError, match="new users of this catalogue"):
         cr.estimate_effect(world.log, GRAPH, unit="user", sampled=("item",))
+    ones = np.ones(world.log.n_rows)
+    with pytest.raises(StudyError, match="adds rows up"):
+        cr.estimate_effect(world.log, GRAPH, unit="user", weights=ones)
     rng = np.random.default_rng(0)
     events = world.events
     order = rng.random(len(events))
