@@ -145,10 +145,9 @@ def _propensities(
     template = PropensityModel(random_state=question.random_state) if given is None else given
     found = np.empty((log.n_rows, len(contrast.levels)))
     notes: tuple[str, ...] = ()
-    counted = {} if weights is None else {"weights": weights}
     for place in range(len(contrast.levels)):
         level_log = contrast.indicator_log(log, place)
-        model = template.clone().fit(level_log, graph, **counted)
+        model = template.clone().fit(level_log, graph, weights=weights)
         found[:, place] = row_propensity(model, level_log)
         notes = model.notes_
     if log.logging_propensity is not None:

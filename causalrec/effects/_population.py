@@ -150,6 +150,5 @@ def _propensity(
     unfitted = isinstance(propensity, PropensityModel) and not hasattr(propensity, "of_")
     if unfitted or (propensity is None and log.logging_propensity is None):
         template = propensity if unfitted else PropensityModel(random_state=question.random_state)
-        counted = {} if weights is None else {"weights": weights}
-        return template.clone().fit(log, graph, **counted), template
+        return template.clone().fit(log, graph, weights=weights), template
     return resolve_propensity(propensity, log, graph), None

@@ -101,8 +101,9 @@ class Question:
         """What is done to a row, as the subject of a sentence: "position 1 rather than 5"."""
         if not self.levels:
             return "being exposed"
-        first, *others = self.levels
-        return f"{self.column} {first} rather than {' or '.join(map(str, others))}"
+        first, *others = map(str, self.levels)
+        against = " or ".join(filter(None, (", ".join(others[:-1]), others[-1])))
+        return f"{self.column} {first} rather than {against}"
 
     @property
     def metric(self) -> str:

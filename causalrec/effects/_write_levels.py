@@ -215,8 +215,8 @@ def _notes(computation: LevelComputation, spread: Sequence[float]) -> tuple[str,
     question, population = computation.question, computation.population
     found = [
         f"A row counts if its propensity is at least {question.floor:g} at every value compared:"
-        f" {population.n_set_aside:,} of {population.log.n_rows:,} rows are set aside. Rows at"
-        " other values count too: the effect is an average over all of them.",
+        f" {population.n_set_aside:,} of {population.log.n_rows:,} rows are set aside. The effect"
+        " is an average over all that count, whatever their value is.",
         *_words.weighting_words(question, population.weights),
     ]
     if len(spread) > 1:

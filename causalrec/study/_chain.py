@@ -137,6 +137,8 @@ def _effect(context: Context, question: EffectQuestion) -> Result:
         context.require_graph(question.name),
         estimator=question.estimator,
         estimand=question.estimand,
+        contrast=question.contrast,
+        weights=question.weights,
         unit=question.unit,
         propensity=context.propensity_or_none(),
         sampled=question.sampled,

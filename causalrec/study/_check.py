@@ -68,7 +68,10 @@ def check_study(path: str | Path) -> Result:
 
 
 def _identified(context: Context, question: Any) -> str:
-    context.log.require(*_NEEDS[question.kind], purpose=f"the question {question.name!r}")
+    kinds = _NEEDS[question.kind]
+    if isinstance(question, EffectQuestion) and question.contrast not in ((1, 0), (0, 1)):
+        kinds = (*kinds, "impressions")  # what is shown has positions to compare
+    context.log.require(*kinds, purpose=f"the question {question.name!r}")
     for column in _columns(question):
         context.log.column(column)
     if isinstance(question, EffectQuestion):
@@ -84,7 +87,7 @@ def _columns(question: Any) -> tuple[str, ...]:
     if isinstance(question, AuditQuestion):
         return (*question.user_groups, *question.item_groups)
     if isinstance(question, EffectQuestion):
-        return question.by
+        return question.by if question.weights is None else (*question.by, question.weights)
     if isinstance(question, MeanQuestion) and question.by is not None:
         return (question.by,)
     return ()

@@ -183,6 +183,11 @@ def test_outcomes_of_any_kind(kind: str) -> None:
         ({"contrast": (1, 5), "propensity": {1: 0.7, 5: 0.7}}, DataError, "sum to more than 1"),
         ({"contrast": (1, 5), "estimator": "econml"}, StudyError, "does not take values"),
         ({"contrast": (1, 5), "estimator": "iv"}, StudyError, "does not take values"),
+        (
+            {"contrast": (1, 5), "unit": "slate"},
+            StudyError,
+            "unit='slate' asks about an exposure of 0 and 1",
+        ),
         ({"contrast": (1, 2, 5), "estimand": "att"}, StudyError, "compares two values"),
         ({"contrast": (1, 5), "propensity": {1: 1e-5, 5: 0.2}}, OverlapError, "nobody is left"),
     ],

@@ -91,6 +91,11 @@ def test_estimators_that_do_not_weight_rows_say_so(shop: Any, estimator: Any) ->
                            estimator=estimator)  # fmt: skip
 
 
+def test_units_that_do_not_weight_rows_say_so(shop: Any) -> None:
+    with pytest.raises(StudyError, match="Weights are of rows, and unit='user'"):
+        cr.estimate_effect(shop.log, shop.graph, weights=np.ones(shop.log.n_rows), unit="user")
+
+
 def test_weights_that_are_none(shop: Any) -> None:
     n = shop.log.n_rows
     some = np.ones(n)

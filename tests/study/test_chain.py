@@ -280,3 +280,42 @@ def test_check_refuses_bounds_of_a_log_of_candidates(study: Path) -> None:
     study.write_text(SMALL + '\n[[questions]]\nkind = "bounds"\nname = "bounds"\n')
     with pytest.raises(DataError, match="ratings"):
         check_study(study)
+
+
+POSITIONS = """
+schema_version = 1
+graph = "feed_position"
+
+[study]
+title = "A feed"
+output = "out"
+
+[log]
+world = "social"
+world_options = { n_users = 150, n_items = 40 }
+
+[[questions]]
+kind = "effect"
+name = "first-or-fifth"
+contrast = [1, 5]
+weights = "freshness_weight"
+by = ["device"]
+"""
+
+
+def test_a_study_compares_positions_and_arms(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(POSITIONS.replace('weights = "freshness_weight"\n', ""))
+    assert "1 of 1 questions" in check_study(path).answer
+    effect = run_study(path).sections[0]
+    assert effect.answer.startswith("Position 1 rather than 5 changes click by")
+    assert effect.provenance.config["contrast"] == [1, 5]
+    path.write_text(POSITIONS)
+    with pytest.raises(DataError, match="freshness_weight"):
+        check_study(path)
+    path.write_text(POSITIONS.replace("[1, 5]", "[1]"))
+    with pytest.raises(StudyError, match="contrast"):
+        read_study(path)
+    question = POSITIONS.replace("[1, 5]", '["treatment", "control"]')
+    path.write_text(question)
+    assert read_study(path).questions[0].contrast == ("treatment", "control")
