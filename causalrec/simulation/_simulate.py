@@ -142,8 +142,8 @@ def simulate(
           `gap:gender` (f minus m), `gap:plan` (free minus paid), `ate:policy` (shop: all candidates
           exposed against none), `ate:slate` and `policy:slate` (shop: what one exposure, and all of
           them against none, change in the total over a user's candidates), `late` (video: those
-          whom the arm sways). Rows count equally, and att and atu weight them by the probability
-          of (no) exposure;
+          whom the arm sways), `effect:treatment-control` (video: the arm). Rows count equally, and
+          att and atu weight them by the probability of (no) exposure;
         - social: `policy:uniform`, `policy:logging`, `policy:target` (clicks an impression),
           `examination:r`, and over the posts as logged `click:r` and `effect:1-r` (position 1
           against r), the rest of the slate being filled as the logging policy does;
