@@ -64,7 +64,7 @@ def fit_linear_folds(
     >>> parts = np.array([0, 1, 2, 0, 1, 2], dtype=np.int16)
     >>> fits = fit_linear_folds(x, 3 * x[:, 1], parts, ~np.eye(3, dtype=bool),
     ...                         penalty=np.array([0, 1e-9]), binary=False)
-    >>> [round(fit.coefficients[1], 6) for fit in fits]
+    >>> [round(float(fit.coefficients[1]), 6) for fit in fits]
     [3.0, 3.0, 3.0]
     """
     family = _Family(matrix, outcome, parts, members, weights)
