@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.effects._front_door import FrontDoorNuisances, fit_front_door, front_door_rows
+from causalrec.effects._reached_result import FRONT_DOOR, ReachedResult
 from causalrec.effects._result import EffectResult
 from causalrec.effects._scores import cluster_codes
 from causalrec.effects._words import amount, interval_method
@@ -144,7 +145,7 @@ def _write(
         gap.model_copy(update={"estimator": gap.label}),
     )
     outcome, mediator = str(log.columns.outcome), identified.mediators[0]
-    result = EffectResult(
+    result = ReachedResult(
         kind="effect",
         title=f"The effect of being exposed, on {outcome}, through {mediator}",
         question=f"What does being exposed cause in {outcome} ({question.direction})?",
@@ -162,7 +163,7 @@ def _write(
              "n_repeats": question.n_repeats, "sampled": list(question.sampled)},
         ),
     )  # fmt: skip
-    result._internals = {"estimate": joint}
+    result._internals = {"estimate": joint, "instead": FRONT_DOOR}
     return result
 
 

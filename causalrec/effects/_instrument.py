@@ -9,6 +9,7 @@ import numpy as np
 
 from causalrec.effects import _encouragement as arms
 from causalrec.effects._anderson_rubin import RatioSet, anderson_rubin
+from causalrec.effects._reached_result import INSTRUMENT, ReachedResult
 from causalrec.effects._result import EffectResult
 from causalrec.effects._words import amount, interval_method
 from causalrec.errors import OverlapError
@@ -96,7 +97,7 @@ def _write(
     rows = _rows(numbers, question, f, allowed)
     log = computation.population.log
     outcome = str(log.columns.outcome)
-    result = EffectResult(
+    result = ReachedResult(
         kind="effect",
         title=f"The effect of being exposed, on {outcome}, by the instrument {found.column}",
         question=f"What does being exposed cause in {outcome} ({question.direction}), among rows"
@@ -119,7 +120,12 @@ def _write(
              "n_repeats": question.n_repeats, "sampled": list(question.sampled)},
         ),
     )  # fmt: skip
-    result._internals = {"estimate": numbers, "arms": joint, "anderson_rubin": allowed}
+    result._internals = {
+        "estimate": numbers,
+        "arms": joint,
+        "anderson_rubin": allowed,
+        "instead": INSTRUMENT,
+    }
     return result
 
 

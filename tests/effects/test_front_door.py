@@ -172,6 +172,14 @@ def test_a_mediator_that_gives_the_exposure_away_is_set_aside() -> None:
     assert found.rows[0].n < 9000
 
 
+def test_a_verb_that_needs_adjustment_says_what_to_ask_instead() -> None:
+    found = by_front_door(front_door_log(0), n_folds=2)
+    for ask in (lambda: found.by("age"), lambda: found.modifiers(["age"]), found.sensitivity,
+                lambda: found.refute(front_door_log(0))):  # fmt: skip
+        with pytest.raises(StudyError, match="reached by a front door"):
+            ask()
+
+
 def test_what_it_cannot_use_is_refused() -> None:
     log = front_door_log(0)
     with pytest.raises(StudyError, match="estimates both"):

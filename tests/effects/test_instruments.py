@@ -45,6 +45,15 @@ def test_the_instrument_finds_what_adjustment_cannot(world: Any, effect: Any) ->
     assert {"exclusion", "monotonicity", "relevance"} <= {a.name for a in effect.assumptions}
 
 
+def test_a_verb_that_needs_adjustment_says_what_to_ask_instead(world: Any, effect: Any) -> None:
+    for ask in (lambda: effect.by("age"), lambda: effect.modifiers(["age"]), effect.sensitivity,
+                lambda: effect.refute(world.log)):  # fmt: skip
+        with pytest.raises(StudyError, match="reached by an instrument"):
+            ask()
+    with pytest.raises(StudyError, match="intention to treat"):
+        _ = effect.propensity
+
+
 def test_it_is_the_ratio_of_its_parts(effect: Any) -> None:
     parts = effect["intention to treat"].value / effect["first stage"].value
     assert effect.value == pytest.approx(parts, rel=1e-12)
