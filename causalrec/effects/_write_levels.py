@@ -58,8 +58,8 @@ def write_levels(
         "levels": joint,
         "why": no_verb(
             f"The effect is an average over rows at other values of {question.column!r} too",
-            'estimand="overlap" (or "att", "atu") compares the rows at two values, with every'
-            " verb.",
+            "Keep the rows at two values (log.select) and ask again: every verb works there, the"
+            ' effect is that on these rows. estimand="overlap" has sensitivity and refute too.',
         ),
     }
     if not several:
