@@ -58,7 +58,7 @@ def write_levels(
         "levels": joint,
         "why": no_verb(
             f"The effect is an average over rows at other values of {question.column!r} too",
-            "Keep the rows at two values (log.select) and ask again: every verb works there, the"
+            "Keep the rows at two values (log.select) and ask again: every verb works there; the"
             ' effect is that on these rows. estimand="overlap" has sensitivity and refute too.',
         ),
     }
