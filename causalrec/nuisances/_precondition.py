@@ -106,9 +106,7 @@ class Preconditioner:
         schur -= np.kron(
             self.X.T @ (self.rho[:, None] * self.X), np.outer(self.z_mean, self.z_mean)
         )
-        # what b takes: F' (D^(1/2) (I - v v') D^(1/2))^-1 F with F = c o (Z B' x_mean) - ...
-        F = self._item_coupling()
-        schur -= F.T @ self._solve_items(F)
+        schur -= self._taken_by_items()
         try:
             factor = np.linalg.cholesky(schur)
         except np.linalg.LinAlgError:  # a feature that its side's effects reproduce exactly
@@ -116,12 +114,22 @@ class Preconditioner:
             factor = np.linalg.cholesky(schur)
         return replace(self, factor=factor)
 
-    def _item_coupling(self) -> Floats:
-        """Return F~ = H_bB - H_ba A^-1 H_aB as a matrix (n, p q)."""
-        p, q = len(self.x_mean), len(self.z_mean)
-        direct = self.x_mean[None, :, None] * (self.c[:, None] * self.Z)[:, None, :]
-        through = np.outer(self.rho @ self.X, self.z_mean) / self.total
-        return (direct - self.c[:, None, None] * through[None]).reshape(len(self.c), p * q)
+    def _taken_by_items(self) -> Floats:
+        """Return what b takes from B: F' (D^(1/2) (I - v v') D^(1/2))^-1 F, (p q, p q).
+
+        The rows of F = H_bB - H_ba A^-1 H_aB are c_i (x_mean (x) z_i - g (x) z_mean), so that their
+        products are sums of Kronecker products and the n rows need not be laid out.
+        """
+        x, z, g = self.x_mean, self.z_mean, self.rho @ self.X / self.total
+        weight = self.c**2 / self.D
+        spread, mean = self.Z.T @ (weight[:, None] * self.Z), weight @ self.Z
+        crossed = np.kron(np.outer(x, g), np.outer(mean, z))
+        taken = np.kron(np.outer(x, x), spread) - crossed - crossed.T
+        taken += weight.sum() * np.kron(np.outer(g, g), np.outer(z, z))
+        share = self.c * self.v / np.sqrt(self.D)
+        pull = np.kron(x, share @ self.Z) - share.sum() * np.kron(g, z)
+        length = min(float(self.v @ self.v), 1.0 - 1e-12)
+        return np.asarray(taken + np.outer(pull, pull / (1.0 - length)))
 
     def _solve_items(self, values: Floats) -> Floats:
         """Return (D^(1/2) (I - v v') D^(1/2))^-1 values, by columns."""
