@@ -19,17 +19,25 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from causalrec import __version__
 from causalrec.errors import ModelFileError, StudyError
 from causalrec.factorization._common import Factors
-from causalrec.factorization._features import FeaturePrior
+from causalrec.factorization._feature_files import (
+    FeatureSide,
+    are_sides,
+    check_feature_shapes,
+    feature_arrays,
+    feature_sides,
+    features_from,
+    prior_from,
+    sides_of,
+)
 from causalrec.factorization._ids import Ids, ids_from_json, ids_to_json
-from causalrec.factorization._state import FeatureState, Scales, State
+from causalrec.factorization._state import Scales, State
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from causalrec.factorization._model import DebiasedMF
-    from causalrec.nuisances import Encoder
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "2.0"
 MANIFEST = "manifest.json"
 
 Arrays = dict[str, "NDArray[Any]"]
@@ -37,15 +45,6 @@ Arrays = dict[str, "NDArray[Any]"]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Code(_Strict):
-    """How one feature column becomes numbers."""
-
-    column: str
-    mean: float
-    spread: float
-    levels: tuple[str, ...]
 
 
 class Fitted(_Strict):
@@ -73,8 +72,7 @@ class Manifest(_Strict):
     intercepts: dict[Literal["factors", "imputation", "prior"], float]
     scales: dict[str, float]
     outcome_range: tuple[float, float]
-    user_features: tuple[Code, ...]
-    item_features: tuple[Code, ...]
+    features: tuple[FeatureSide, FeatureSide] | None
     arrays_sha256: str
 
     def text(self) -> str:
@@ -144,12 +142,7 @@ def _arrays(state: State) -> Arrays:
             arrays[f"{name}.item_factors"] = factors.item_factors
             arrays[f"{name}.user_biases"] = factors.user_biases
             arrays[f"{name}.item_biases"] = factors.item_biases
-    if state.features is not None:
-        arrays["features.left"] = state.features.left
-        arrays["features.right"] = state.features.right
-        arrays["prior.user"] = state.features.prior.user
-        arrays["prior.item"] = state.features.prior.item
-        arrays["prior.crosses"] = state.features.prior.crosses
+    arrays |= feature_arrays(state)
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
@@ -174,8 +167,7 @@ def _manifest(
         intercepts=intercepts,
         scales=vars(state.scales),
         outcome_range=state.outcome_range,
-        user_features=_codes(state.features.user_encoder) if state.features else (),
-        item_features=_codes(state.features.item_encoder) if state.features else (),
+        features=feature_sides(state),
         arrays_sha256=sha256,
     )
 
@@ -184,12 +176,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return list(map(_plain, value)) if isinstance(value, list | tuple) else value
-
-
-def _codes(encoder: Encoder) -> tuple[Code, ...]:
-    return tuple(
-        Code(column=c.column, mean=c.mean, spread=c.spread, levels=c.levels) for c in encoder.codes
-    )
 
 
 # -------------------------------------------------------------------------- reading
@@ -279,16 +265,12 @@ def _read_arrays(folder: Path, sha256: str) -> Arrays:
 
 
 def _state(manifest: Manifest, arrays: Arrays) -> State:
-    features = None
-    if "prior" in manifest.intercepts:
-        coefficients = (arrays["prior.user"], arrays["prior.item"], arrays["prior.crosses"])
-        features = FeatureState(
-            FeaturePrior(manifest.intercepts["prior"], *coefficients),
-            _encoder(manifest.user_features, "users"),
-            _encoder(manifest.item_features, "items"),
-            arrays["features.left"],
-            arrays["features.right"],
-        )
+    sides = None if manifest.features is None else sides_of(manifest.features, arrays)
+    features = prior = None
+    if sides is not None and "prior" in manifest.intercepts:
+        features = features_from(sides, manifest.intercepts["prior"], arrays)
+    elif sides is not None and manifest.features is not None:
+        prior = prior_from(sides, manifest.features, arrays)
     factors = _factors(manifest, arrays, "factors")
     if factors is None:
         raise KeyError("factors")
@@ -302,6 +284,7 @@ def _state(manifest: Manifest, arrays: Arrays) -> State:
         arrays["seen_items"],
         Scales(**manifest.scales),
         manifest.outcome_range,
+        prior,
     )
 
 
@@ -314,25 +297,15 @@ def _factors(
     return Factors(manifest.intercepts[name], *(arrays[f"{name}.{part}"] for part in parts))
 
 
-def _encoder(codes: tuple[Code, ...], table: str) -> Encoder:
-    from causalrec.nuisances import ColumnCode, Encoder
-
-    return Encoder(tuple(ColumnCode(**code.model_dump()) for code in codes), table)
-
-
 def _check_shapes(state: State, folder: Path) -> None:
     """Refuse arrays that do not belong to these ids, or to each other."""
     m, n = len(state.user_ids), len(state.item_ids)
     pointer, seen = state.seen_pointer, state.seen_items
     fits = [pointer.shape == (m + 1,), seen.ndim == 1]
     for factors in filter(None, (state.factors, state.imputation)):
-        fits.append(_are_sides(factors.user_factors, factors.item_factors, m, n))
+        fits.append(are_sides(factors.user_factors, factors.item_factors, m, n))
         fits += [factors.user_biases.shape == (m,), factors.item_biases.shape == (n,)]
-    if state.features is not None:
-        prior, features = state.features.prior, state.features
-        p, q = _width(features.user_encoder), _width(features.item_encoder)
-        fits.append(_are_sides(features.left, features.right, m, n))
-        fits += [prior.user.shape == (p,), prior.item.shape == (q,), prior.crosses.shape == (p, q)]
+    fits += check_feature_shapes(state)
     if all(fits):
         fits += [pointer[0] == 0, pointer[-1] == len(seen), bool((np.diff(pointer) >= 0).all())]
         fits += [bool(((seen >= 0) & (seen < n)).all())]
@@ -341,13 +314,3 @@ def _check_shapes(state: State, folder: Path) -> None:
             f"The arrays in {folder} do not have the shapes that its {m:,} users and {n:,} items"
             " ask for. The files do not belong together; save the model again."
         )
-
-
-def _are_sides(left: NDArray[Any], right: NDArray[Any], m: int, n: int) -> bool:
-    """Say whether left right' is an m x n matrix."""
-    two = left.ndim == right.ndim == 2
-    return two and left.shape[0] == m and right.shape == (n, left.shape[1])
-
-
-def _width(encoder: Encoder) -> int:
-    return sum(len(code.names) for code in encoder.codes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,13 @@ from causalrec.factorization._common import (
     dot_rows,
 )
 from causalrec.factorization._doubly_robust import doubly_robust_score, solve_users
-from causalrec.factorization._state import State, codes_of
+from causalrec.factorization._feature_prior import SidePrior
+from causalrec.factorization._prior_sweeps import (
+    grid_user_rows,
+    weighted_user_rows,
+    with_users,
+)
+from causalrec.factorization._state import PriorSide, State, codes_of
 from causalrec.factorization._training import Recipe, imputation_weighting, raw_weights
 from causalrec.threads import one_blas_thread
 
@@ -29,6 +35,7 @@ def folded_state(
     recipe: Recipe,
     log: InteractionLog,
     propensity: NDArray[np.float64],
+    user_features: Any = None,
 ) -> State:
     """Return the state whose users are those of `log`, solved for the items as fitted.
 
@@ -39,6 +46,8 @@ def folded_state(
     log : InteractionLog
         Events of the new users; its items must be known.
     propensity : float64 array, shape (observed cells of `log`,)
+    user_features : array, frame or callable, optional
+        As the model was fitted with.
 
     Raises
     ------
@@ -53,47 +62,88 @@ def folded_state(
     pattern = Pattern(users, items, log.n_users, len(state.item_ids))
     target, features = np.array(cells.outcome[order]), state.features
     if features is not None:
-        left = features.prior.user_side(features.user_encoder.apply(log.users).matrix)
+        left = features.prior.user_side(features.user_side.matrix(log.users, user_features))
         features = replace(features, left=left)
         target -= dot_rows(left, features.right, users, items)
+    prior = state.prior
+    if prior is not None:
+        rows = prior.user.read(log.users, user_features)
+        prior = replace(prior, user=replace(prior.user, rows=rows))
+    state = replace(state, features=features, prior=prior)
     with one_blas_thread():
-        factors, imputation = _solve(state, recipe, pattern, target, propensity[order])
+        factors, imputation = solved_users(state, recipe, pattern, target, propensity[order])
     return replace(
         state,
         user_ids=log.user_ids,
         factors=factors,
         imputation=imputation,
-        features=features,
         seen_pointer=pattern.user_pointer,
         seen_items=pattern.items,
     )
 
 
-def _solve(
+def solved_users(
     state: State,
     recipe: Recipe,
     pattern: Pattern,
     target: NDArray[np.float64],
     propensity: NDArray[np.float64],
 ) -> tuple[Factors, Factors | None]:
-    """Return the factors and the imputation with the user side solved."""
+    """Return the factors and the imputation with the user side solved.
+
+    Parameters
+    ----------
+    state : State
+        Its items stand; the rows of its user prior are those of the pattern's users.
+    recipe : Recipe
+    pattern : Pattern
+    target : float64 array, shape (n,)
+        The outcomes, less what the regression on features says of them.
+    propensity : float64 array, shape (n,)
+    """
     scales = state.scales
+    side = None if state.prior is None else state.prior.user
     counts = np.diff(pattern.user_pointer)
     ridge = _ridge(recipe.regularization, counts, recipe.regularization_form, scales.mean_count)
     if state.imputation is None:
         weights = _in_units(raw_weights(recipe.estimator, propensity), scales.weight)
         start = _without_users(state.factors, pattern.n_users)
-        return _weighted.solve_users(pattern, target, weights, start, ridge), None
+        prior = None if side is None else side.prior
+        return _weighted_users(pattern, target, weights, start, ridge, side, prior), None
     imputation = _without_users(state.imputation, pattern.n_users)
     if not (recipe.estimator == "dr" and recipe.imputation == "constant"):
         raw = raw_weights(imputation_weighting(recipe), propensity)
         weights = _in_units(raw, scales.imputation_weight)
-        imputation = _weighted.solve_users(pattern, target, weights, imputation, ridge)
+        prior = None if side is None else side.imputation
+        imputation = _weighted_users(pattern, target, weights, imputation, ridge, side, prior)
     left, right = imputation.low_rank()
     predicted = np.asarray(imputation.predict(pattern.users, pattern.items), dtype=np.float64)
     score = doubly_robust_score(pattern, target, 1.0 / propensity, left, right, predicted)
     start = _without_users(state.factors, pattern.n_users)
-    return solve_users(score, start, ridge * scales.cells_per_observed), imputation
+    ridge = ridge * scales.cells_per_observed
+    if side is None:
+        return solve_users(score, start, ridge), imputation
+    equations = grid_user_rows(score, start, ridge)
+    pulled = equations.right_side + ridge[:, None] * side.prior.means(side.rows)
+    return with_users(start, equations.solve(pulled)), imputation
+
+
+def _weighted_users(
+    pattern: Pattern,
+    target: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    start: Factors,
+    ridge: NDArray[np.float64],
+    side: PriorSide | None,
+    prior: SidePrior | None,
+) -> Factors:
+    """Return the factors with each user's weighted ridge regression around its prior mean."""
+    if side is None or prior is None:
+        return _weighted.solve_users(pattern, target, weights, start, ridge)
+    equations = weighted_user_rows(pattern, target, weights, start, ridge)
+    solved = equations.solve(equations.right_side + ridge[:, None] * prior.means(side.rows))
+    solved[np.diff(pattern.user_pointer) == 0, -1] += prior.shift
+    return with_users(start, solved)
 
 
 def _in_units(weights: NDArray[np.float64], mean: float) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from causalrec.factorization._predictions import Predictions
 from causalrec.factorization._prepare import Prepared, prepare, propensities, state_of
 from causalrec.factorization._training import (
     Estimator,
+    FeaturesAs,
     Imputation,
     Kernel,
     Recipe,
@@ -59,11 +60,16 @@ class DebiasedMF(Predictions):
     regularization_form : {"uniform", "count"}, default "uniform"
         One ridge for every row, or in proportion to the row's observed cells (same total).
     features : bool or sequence of str, default False
-        First fit a ridge regression on user features, item features and their crosses, then
-        factorise what it leaves. True: the graph's covariates if `fit` is given a graph, else all
-        usable columns of the user and item tables; a sequence names the columns.
+        True: the graph's covariates if `fit` is given a graph, else all usable columns of the
+        user and item tables; a sequence names the columns. Arrays, frames and encoders of text
+        are handed to `fit`, and need no True here.
+    features_as : {"regression", "prior"}, default "regression"
+        regression: first fit a ridge regression on user features, item features and their
+        crosses, then factorise what it leaves. prior: draw each row's factors and bias around
+        what its features say, V_i = W x_i + delta_i, with delta integrated out; every user shares
+        W, so that a new item gets *personal* predictions also where users have no features.
     feature_regularization : float, optional
-        Ridge of that regression, in the same unit; default `regularization`.
+        Ridge of that regression, or of W, in the same unit; default `regularization`.
     imputation : {"biases", "constant", "naive", "ips"}, default "biases"
         g of "dr": user and item biases fitted by ips; the weighted mean; a naive or an ips
         factorisation. With "ips" and propensities whose inverses sum to the number of cells, dr
@@ -138,6 +144,7 @@ class DebiasedMF(Predictions):
         regularization_form: RidgeForm = "uniform",
         features: bool | Sequence[str] = False,
         feature_regularization: float | None = None,
+        features_as: FeaturesAs = "regression",
         imputation: Imputation = "biases",
         solver: Solver = "als",
         n_sweeps: int = 30,
@@ -155,6 +162,7 @@ class DebiasedMF(Predictions):
         self.regularization_form = regularization_form
         self.features = features
         self.feature_regularization = feature_regularization
+        self.features_as = features_as
         self.imputation = imputation
         self.solver = solver
         self.n_sweeps = n_sweeps
@@ -197,6 +205,9 @@ class DebiasedMF(Predictions):
         log: InteractionLog,
         propensity: Propensity | ArrayLike | str | None = None,
         graph: CausalGraph | None = None,
+        *,
+        user_features: Any = None,
+        item_features: Any = None,
     ) -> Self:
         """Fit on the observed cells of a log.
 
@@ -208,16 +219,23 @@ class DebiasedMF(Predictions):
             P(observed) or P(exposed) of the cells; None fits a logistic one (naive needs none).
         graph : CausalGraph, optional
             Decides the covariates of a propensity fitted here, and of `features=True`.
+        user_features, item_features : array, frame or callable, optional
+            Features beside those of the tables. An array (n, d) has one row for each of
+            `log.user_ids` or `log.item_ids`; a frame has the ids as a column or as its index; a
+            callable turns the table into an array (`TextFeatures` does). More than 64 columns
+            are projected onto their 64 main directions.
 
         Raises
         ------
         DataError
-            If the log has no outcomes, or a propensity lies outside (0, 1].
+            If the log has no outcomes, a propensity lies outside (0, 1], or features are missing,
+            infinite, or not aligned with the ids.
         StudyError
             If an option means nothing.
         """
         recipe = self._recipe()
-        prepared = prepare(log, propensity, graph, recipe, self.features)
+        given = user_features, item_features
+        prepared = prepare(log, propensity, graph, recipe, self.features, given=given)
         trained = train(prepared.problem, recipe)
         return self._remember(log, prepared, trained)
 
@@ -246,6 +264,8 @@ class DebiasedMF(Predictions):
         self,
         log: InteractionLog,
         propensity: Propensity | ArrayLike | str | None = None,
+        *,
+        user_features: Any = None,
     ) -> Self:
         """Return a model of the users of another log, with the items as they were fitted.
 
@@ -261,6 +281,8 @@ class DebiasedMF(Predictions):
         propensity : Propensity, array, str, float, optional
             As in `fit`; needed by every estimator but naive, since a few events do not say what
             made them visible.
+        user_features : array, frame or callable, optional
+            Of the users of `log`, where the model was fitted with `user_features`.
 
         Returns
         -------
@@ -282,7 +304,7 @@ class DebiasedMF(Predictions):
             )
         p = propensities(log, propensity, None, self.estimator).values
         folded = copy.copy(self)
-        folded._state = folded_state(state, self._recipe(), log, p)
+        folded._state = folded_state(state, self._recipe(), log, p, user_features)
         return folded
 
     def save(self, directory: str | os.PathLike[str]) -> Path:

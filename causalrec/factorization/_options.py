@@ -7,11 +7,18 @@ from typing import Any, get_args
 
 from causalrec.errors import StudyError, near_miss
 from causalrec.factorization._common import RidgeForm
-from causalrec.factorization._training import Estimator, Imputation, Kernel, Solver
+from causalrec.factorization._training import (
+    Estimator,
+    FeaturesAs,
+    Imputation,
+    Kernel,
+    Solver,
+)
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "estimator": get_args(Estimator),
     "imputation": get_args(Imputation),
+    "features_as": get_args(FeaturesAs),
     "solver": get_args(Solver),
     "regularization_form": get_args(RidgeForm),
     "kernel": get_args(Kernel),
@@ -51,6 +58,11 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise StudyError(
                 f"{name}={value!r} of DebiasedMF must be a number of at least {NUMBERS[name]:g}."
             )
+    if options.get("features_as") == "prior" and options.get("solver", "als") != "als":
+        raise StudyError(
+            f"features_as='prior' has closed forms that only solver='als' takes, not"
+            f" {options['solver']!r}: leave the solver out, or use features_as='regression'."
+        )
 
 
 def _whole(value: object, least: int) -> bool:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.errors import DataError
 from causalrec.factorization._common import Pattern
-from causalrec.factorization._state import FeatureState, Scales, State
+from causalrec.factorization._side_features import PriorScale, SideFeatures, learn
+from causalrec.factorization._state import FeatureState, PriorSide, PriorState, Scales, State
 from causalrec.factorization._training import (
     Problem,
     Recipe,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from causalrec.graph import CausalGraph
     from causalrec.interactions import InteractionLog
-    from causalrec.nuisances import Encoders, Propensity
+    from causalrec.nuisances import Propensity
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Prepared:
     problem: Problem
     share_clipped: float
     notes: tuple[str, ...]
-    encoders: Encoders | None
+    sides: tuple[SideFeatures, SideFeatures] | None
 
 
 def propensities(
@@ -93,10 +94,12 @@ def prepare(
     features: bool | Sequence[str],
     *,
     weigh_naive: bool = False,
+    given: tuple[Any, Any] = (None, None),
 ) -> Prepared:
     """Return what `train` needs of a log.
 
     With `weigh_naive` the propensities are resolved for naive too: its validation needs them.
+    `given` are the features of users and items that no table of the log has.
 
     Raises
     ------
@@ -106,24 +109,44 @@ def prepare(
     """
     log.require("ratings", "candidates", "impressions", purpose="training a DebiasedMF")
     cells = log.observed_cells()
-    given = propensities(log, propensity, graph, "snips" if weigh_naive else recipe.estimator)
+    weighed = propensities(log, propensity, graph, "snips" if weigh_naive else recipe.estimator)
     pattern = Pattern(cells.users, cells.items, log.n_users, log.n_items)
-    notes = given.notes
+    notes = weighed.notes
     if recipe.estimator in {"dr", "mrdr"} and log.eligible_block(slice(0, 1)) is not None:
         notes = (*notes, "Cells that were not eligible take part with their imputation as target.")
-    if isinstance(features, bool) and not features:
-        problem = Problem(pattern, np.asarray(cells.outcome), given.values)
-        return Prepared(problem, given.share_clipped, notes, None)
-    encoders, more = _encoders(log, graph, features)
-    x, z = encoders.user.apply(log.users).matrix, encoders.item.apply(log.items).matrix
-    problem = Problem(pattern, np.asarray(cells.outcome), given.values, x, z)
-    return Prepared(problem, given.share_clipped, (*notes, *more), encoders)
+    none = isinstance(features, bool) and not features
+    if none and given[0] is None and given[1] is None:
+        problem = Problem(pattern, np.asarray(cells.outcome), weighed.values)
+        return Prepared(problem, weighed.share_clipped, notes, None)
+    columns = ((), ()) if none else _columns(log, graph, features)
+    user = learn(log.users, columns[0], given[0], "user", log.columns.user_id)
+    item = learn(log.items, columns[1], given[1], "item", log.columns.item_id)
+    x, z = user.matrix(log.users, given[0]), item.matrix(log.items, given[1])
+    problem = Problem(pattern, np.asarray(cells.outcome), weighed.values, x, z)
+    said = f"{_said((user, item))}, {_AS[recipe.features_as]}."
+    return Prepared(problem, weighed.share_clipped, (*notes, said), (user, item))
 
 
-def _encoders(
+_AS = {
+    "regression": "with all user x item crosses",
+    "prior": "as a prior on the factors",
+}
+
+
+def _said(sides: tuple[SideFeatures, SideFeatures]) -> str:
+    named = [repr(code.column) for side in sides for code in side.encoder.codes]
+    arrays = [
+        f"an array of {len(side.array.centre):,} {side.side} features"
+        for side in sides
+        if side.array is not None
+    ]
+    return f"Features: {', '.join((*named, *arrays))}"
+
+
+def _columns(
     log: InteractionLog, graph: CausalGraph | None, features: bool | Sequence[str]
-) -> tuple[Encoders, tuple[str, ...]]:
-    from causalrec.nuisances import Encoders, choose_covariates
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    from causalrec.nuisances import choose_covariates
 
     named = None if isinstance(features, bool) else tuple(features)
     chosen = choose_covariates(log, graph if named is None else None, named)
@@ -138,8 +161,7 @@ def _encoders(
             "features=True found no usable column in the users and items tables. Pass tables"
             " with columns (InteractionLog(events, users=..., items=...)), or features=False."
         )
-    used = ", ".join(map(repr, (*chosen.user, *chosen.item)))
-    return Encoders.of(log, chosen), (f"Features: {used}, with all user x item crosses.",)
+    return chosen.user, chosen.item
 
 
 def state_of(log: InteractionLog, prepared: Prepared, trained: Trained, recipe: Recipe) -> State:
@@ -147,12 +169,11 @@ def state_of(log: InteractionLog, prepared: Prepared, trained: Trained, recipe: 
     problem = prepared.problem
     pattern, p = problem.pattern, problem.propensity
     features = None
-    if trained.prior is not None and prepared.encoders is not None:
+    if trained.prior is not None and prepared.sides is not None:
         assert problem.x is not None  # a prior was fitted on them
         assert problem.z is not None
         left, right = trained.prior.user_side(problem.x), trained.prior.item_side(problem.z)
-        encoders = prepared.encoders
-        features = FeatureState(trained.prior, encoders.user, encoders.item, left, right)
+        features = FeatureState(trained.prior, *prepared.sides, left, right)
     counts = np.maximum(np.diff(pattern.user_pointer), 1)
     scales = Scales(
         float(raw_weights(recipe.estimator, p).mean()),
@@ -170,4 +191,26 @@ def state_of(log: InteractionLog, prepared: Prepared, trained: Trained, recipe: 
         pattern.items,
         scales,
         (float(log.outcome_range[0]), float(log.outcome_range[1])),
+        _prior_state(prepared, trained),
     )
+
+
+def _prior_state(prepared: Prepared, trained: Trained) -> PriorState | None:
+    priors, problem = trained.factor_priors, prepared.problem
+    if priors is None or prepared.sides is None:
+        return None
+    assert problem.x is not None  # the priors were fitted on them
+    assert problem.z is not None
+    imputation = priors.imputation or (None, None)
+    parts = zip(
+        prepared.sides,
+        (problem.x, problem.z),
+        (priors.user, priors.item),
+        imputation,
+        strict=True,
+    )
+    sides = []
+    for features, matrix, prior, of_imputation in parts:
+        scale = PriorScale.of(matrix)
+        sides.append(PriorSide(features, scale, prior, of_imputation, scale.apply(matrix)))
+    return PriorState(*sides)

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from causalrec.errors import DataError, near_miss
 from causalrec.factorization._common import Factors, Floats, Integers
+from causalrec.factorization._feature_prior import SidePrior
 from causalrec.factorization._features import FeaturePrior
+from causalrec.factorization._side_features import PriorScale, SideFeatures
 from causalrec.threads import one_blas_thread
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from causalrec.nuisances import Encoder
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,50 @@ class FeatureState:
     Attributes
     ----------
     prior : FeaturePrior
-    user_encoder, item_encoder : Encoder
+    user_side, item_side : SideFeatures
     left, right : float64 array, shapes (n_users, r), (n_items, r)
         The regression's prediction on every cell, as left right'.
     """
 
     prior: FeaturePrior
-    user_encoder: Encoder
-    item_encoder: Encoder
+    user_side: SideFeatures
+    item_side: SideFeatures
     left: NDArray[np.float64]
     right: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PriorSide:
+    """One side's prior on its factors and how it reads a table.
+
+    Attributes
+    ----------
+    features : SideFeatures
+    scale : PriorScale
+    prior : SidePrior
+    imputation : SidePrior or None
+        The prior of the imputation's factors.
+    rows : float64 array, shape (n, d)
+        The features of the fitted users or items, as the prior sees them.
+    """
+
+    features: SideFeatures
+    scale: PriorScale
+    prior: SidePrior
+    imputation: SidePrior | None
+    rows: NDArray[np.float64]
+
+    def read(self, table: pd.DataFrame, given: Any = None) -> NDArray[np.float64]:
+        """Return the features of a table's rows, as the prior sees them."""
+        return self.scale.apply(self.features.matrix(table, given))
+
+
+@dataclass(frozen=True)
+class PriorState:
+    """Features as a prior on the factors of both sides."""
+
+    user: PriorSide
+    item: PriorSide
 
 
 @dataclass(frozen=True)
@@ -70,11 +104,14 @@ class State:
     factors : Factors
     imputation : Factors or None
     features : FeatureState or None
+        The regression on features, where that was asked for.
     seen_pointer : int64 array, shape (n_users + 1,)
     seen_items : int32 array
         Items with an outcome, by user.
     scales : Scales
     outcome_range : (float, float)
+    prior : PriorState or None
+        The features as a prior on the factors, where that was asked for.
     """
 
     user_ids: pd.Index
@@ -86,6 +123,7 @@ class State:
     seen_items: Integers
     scales: Scales
     outcome_range: tuple[float, float]
+    prior: PriorState | None = None
 
     @cached_property
     def low_rank(self) -> tuple[Floats, Floats]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from causalrec.factorization import _kernels
 from causalrec.factorization._common import (
+    SMALLEST_RIDGE,
     Factors,
     Floats,
     Pattern,
@@ -21,8 +22,16 @@ from causalrec.factorization._common import (
     row_ridge,
 )
 from causalrec.factorization._doubly_robust import doubly_robust_score, fit_doubly_robust
+from causalrec.factorization._feature_prior import SidePrior
 from causalrec.factorization._features import FeaturePrior, fit_feature_prior
+from causalrec.factorization._prior_sweeps import (
+    PriorFit,
+    Sides,
+    fit_doubly_robust_with_prior,
+    fit_weighted_with_prior,
+)
 from causalrec.factorization._sgd import fit_doubly_robust_sgd, fit_weighted_sgd
+from causalrec.factorization._side_features import PriorScale
 from causalrec.factorization._weighted import Fit, fit_weighted, mean_one
 from causalrec.threads import one_blas_thread
 
@@ -30,6 +39,7 @@ Estimator = Literal["naive", "ips", "snips", "dr", "mrdr"]
 Imputation = Literal["constant", "biases", "naive", "ips"]
 Solver = Literal["als", "sgd"]
 Kernel = Literal["auto", "scipy", "numba"]
+FeaturesAs = Literal["regression", "prior"]
 
 # Below this many rating visits (cells x sweeps) scipy is done before a cold compilation is.
 WORK_WORTH_COMPILING = 1e7
@@ -44,6 +54,7 @@ class Recipe:
     regularization: float
     regularization_form: RidgeForm
     feature_regularization: float | None
+    features_as: FeaturesAs
     imputation: Imputation
     solver: Solver
     n_sweeps: int
@@ -73,11 +84,45 @@ class Problem:
     x: NDArray[np.float64] | None = None
     z: NDArray[np.float64] | None = None
 
+    def sides(self, recipe: Recipe) -> Sides | None:
+        """Return the features as a prior on the factors, where they are to be that."""
+        if self.x is None or self.z is None or recipe.features_as != "prior":
+            return None
+        ridge = recipe.feature_regularization
+        ridge = recipe.regularization if ridge is None else ridge
+        x, z = (PriorScale.of(matrix).apply(matrix) for matrix in (self.x, self.z))
+        return Sides(x, z, max(ridge, SMALLEST_RIDGE))
+
     def part(self, keep: NDArray[np.bool_], rate: float) -> Problem:
         """Return a random part of the cells, each observed in it with probability rate x p."""
         old = self.pattern
         pattern = Pattern(old.users[keep], old.items[keep], old.n_users, old.n_items)
         return Problem(pattern, self.outcome[keep], self.propensity[keep] * rate, self.x, self.z)
+
+
+@dataclass(frozen=True)
+class FactorPriors:
+    """What the features say of the factors, and of the imputation's.
+
+    Attributes
+    ----------
+    user, item : SidePrior
+    imputation : pair of SidePrior (users, items), or None
+    """
+
+    user: SidePrior
+    item: SidePrior
+    imputation: tuple[SidePrior, SidePrior] | None = None
+
+    @classmethod
+    def of(cls, fit: Fit, imputation: Fit | None = None) -> FactorPriors | None:
+        """Take them from what the solvers returned."""
+        if not isinstance(fit, PriorFit):
+            return None
+        of_imputation = None
+        if isinstance(imputation, PriorFit):
+            of_imputation = imputation.user_prior, imputation.item_prior
+        return cls(fit.user_prior, fit.item_prior, of_imputation)
 
 
 @dataclass(frozen=True)
@@ -97,6 +142,8 @@ class Trained:
         Weights of the observed cells, mean 1.
     path : str
         "scipy" or "numba".
+    factor_priors : FactorPriors or None
+        Where the features are a prior on the factors.
     """
 
     factors: Factors
@@ -105,6 +152,7 @@ class Trained:
     fit: Fit
     weights: NDArray[np.float64]
     path: str
+    factor_priors: FactorPriors | None = None
 
 
 def cell_weights(estimator: str, propensity: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -143,13 +191,15 @@ def train(problem: Problem, recipe: Recipe) -> Trained:
         target = problem.outcome
         if prior is not None:
             target = target - prior_on_cells(prior, problem)
-        solver = _Solver(problem.pattern, recipe, rng)
+        solver = _Solver(problem.pattern, recipe, rng, problem.sides(recipe))
         if recipe.estimator not in {"dr", "mrdr"}:
             fit = solver.weighted(target, weights)
-            return Trained(fit.factors, prior, None, fit, weights, solver.path)
-        imputation = _imputation(solver, target, problem.propensity, weights)
-        fit = solver.doubly_robust(target, problem.propensity, imputation)
-        return Trained(fit.factors, prior, imputation, fit, weights, solver.path)
+            priors = FactorPriors.of(fit)
+            return Trained(fit.factors, prior, None, fit, weights, solver.path, priors)
+        imputed = _imputation(solver, target, problem.propensity, weights)
+        fit = solver.doubly_robust(target, problem.propensity, imputed.factors)
+        priors = FactorPriors.of(fit, imputed)
+        return Trained(fit.factors, prior, imputed.factors, fit, weights, solver.path, priors)
 
 
 def prior_on_cells(prior: FeaturePrior, problem: Problem) -> NDArray[np.float64]:
@@ -162,7 +212,7 @@ def prior_on_cells(prior: FeaturePrior, problem: Problem) -> NDArray[np.float64]
 
 
 def _feature_prior(problem: Problem, recipe: Recipe) -> FeaturePrior | None:
-    if problem.x is None or problem.z is None:
+    if problem.x is None or problem.z is None or recipe.features_as == "prior":
         return None
     ridge = recipe.feature_regularization
     ridge = recipe.regularization if ridge is None else ridge
@@ -177,17 +227,18 @@ def _imputation(
     target: NDArray[np.float64],
     propensity: NDArray[np.float64],
     weights: NDArray[np.float64],
-) -> Factors:
+) -> Fit:
     recipe = solver.recipe
     if recipe.estimator == "mrdr":
-        return solver.weighted(target, weights).factors
+        return solver.weighted(target, weights)
     weights = cell_weights(imputation_weighting(recipe), propensity)
     if recipe.imputation == "constant":
         pattern = solver.pattern
         empty = random_start(pattern.n_users, pattern.n_items, 0, solver.rng, recipe.dtype)
-        return replace(empty, intercept=float(np.average(target, weights=weights)))
+        mean = float(np.average(target, weights=weights))
+        return Fit(replace(empty, intercept=mean), [], True)
     rank = 0 if recipe.imputation == "biases" else recipe.n_factors
-    return solver.weighted(target, weights, n_factors=rank).factors
+    return solver.weighted(target, weights, n_factors=rank)
 
 
 def imputation_weighting(recipe: Recipe) -> str:
@@ -204,6 +255,7 @@ class _Solver:
     pattern: Pattern
     recipe: Recipe
     rng: np.random.Generator
+    sides: Sides | None = None
 
     def __post_init__(self) -> None:
         self.path, self.half_sweep = _choose_kernel(self.pattern.n, self.recipe)
@@ -232,6 +284,17 @@ class _Solver:
                 n_sweeps=recipe.n_sweeps,
                 tol=recipe.tol,
                 learning_rate=recipe.learning_rate,
+            )
+        if self.sides is not None:
+            return fit_weighted_with_prior(
+                self.pattern,
+                y,
+                w,
+                start,
+                self.ridge,
+                self.sides,
+                n_sweeps=recipe.n_sweeps,
+                tol=recipe.tol,
             )
         return fit_weighted(
             self.pattern,
@@ -272,6 +335,16 @@ class _Solver:
         # Every cell counts once here; the ridge is in units of observed cells of mean weight 1.
         scale = pattern.n_cells / pattern.n
         ridge = self.ridge[0] * scale, self.ridge[1] * scale
+        if self.sides is not None:
+            return fit_doubly_robust_with_prior(
+                pattern,
+                score,
+                start,
+                ridge,
+                replace(self.sides, ridge=self.sides.ridge * scale),
+                n_sweeps=recipe.n_sweeps,
+                tol=recipe.tol,
+            )
         return fit_doubly_robust(score, start, ridge, n_sweeps=recipe.n_sweeps, tol=recipe.tol)
 
     def _start(self, n_factors: int) -> Factors:

@@ -25,6 +25,7 @@ from causalrec.nuisances._features import (
     Encoders,
     RowDesign,
     choose_covariates,
+    encode,
     row_design,
 )
 from causalrec.nuisances._graph_check import check_graph
@@ -70,6 +71,7 @@ __all__ = [
     "choose_covariates",
     "cross_fit",
     "effective_sample_size",
+    "encode",
     "fit_linear",
     "folds_by_block",
     "folds_by_user",
