@@ -60,6 +60,8 @@ def tune(
     n_repeats: int = 2,
     selection: Selection = "minimum",
     random_state: int | None = 0,
+    user_features: Any = None,
+    item_features: Any = None,
 ) -> TuningResult:
     """Choose hyper-parameters by the SNIPS squared error of held-out cells of the biased log.
 
@@ -87,6 +89,9 @@ def tune(
         regularization) whose paired difference from it is within one standard error.
     random_state : int or None
         Draws the folds. The fits use the model's own seed.
+    user_features, item_features : array, frame or callable, optional
+        As in `DebiasedMF.fit`. Held-out cells are cells of known users and items: what is best
+        for items that nobody has rated is another question, asked by holding out whole items.
 
     Returns
     -------
@@ -114,7 +119,8 @@ def tune(
     configurations = _configurations(DEFAULT_GRID if grid is None else grid)
     _check(n_folds, n_repeats, selection)
     base = model._recipe()
-    prepared = prepare(log, propensity, graph, base, model.features, weigh_naive=True)
+    given = user_features, item_features
+    prepared = prepare(log, propensity, graph, base, model.features, weigh_naive=True, given=given)
     problem = prepared.problem
     rng = np.random.default_rng(random_state)
     losses = np.zeros((problem.pattern.n, len(configurations)))
