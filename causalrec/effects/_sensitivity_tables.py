@@ -120,7 +120,7 @@ def marginal_table(found: Findings) -> Table:
         lower, upper = bounds.interval(found.level)[0].tolist()
         ends = (lower, float(bounds.lower[0]), float(bounds.upper[0]), upper)
         rows.append((lam, *map(_finite, ends)))
-    names = ("interval from", "lowest effect", "highest effect", "interval to")
+    names = ("interval from", "lowest", "highest", "interval to")
     return Table(
         name="marginal sensitivity",
         title="The effect if the odds of exposure were wrong by a factor",

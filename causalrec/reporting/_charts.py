@@ -64,12 +64,21 @@ def _data(table: Table) -> Data | None:
     if table.figure in {"lines", "lorenz"} and len(rows) > MAX_POINTS:
         last = len(rows) - 1
         rows = [rows[round(i * last / (MAX_POINTS - 1))] for i in range(MAX_POINTS)]
+    elif is_balance(table) and len(rows) > MAX_CATEGORIES:
+        sizes = [max(abs(_number(row[place[name]]) or 0.0) for name in table.y) for row in rows]
+        largest = sorted(range(len(rows)), key=lambda i: (-sizes[i], i))[:MAX_CATEGORIES]
+        rows = [rows[i] for i in sorted(largest)]
     elif table.figure in {"bars", "dots", "forest"}:
         rows = rows[:MAX_CATEGORIES]
     series = tuple(
         (name, tuple(_number(row[place[name]]) for row in rows)) for name in table.y[: len(SERIES)]
     )
     return Data(table.x, tuple(row[place[table.x]] for row in rows), series)
+
+
+def is_balance(table: Table) -> bool:
+    """Return whether a table is one of balance: of many covariates the largest are looked for."""
+    return table.name.startswith("balance")
 
 
 def places_left_out(table: Table) -> int:
@@ -97,7 +106,9 @@ def _start(table: Table, data: Data, height: float, identity: str) -> Svg:
 def _legend(svg: Svg, data: Data, y: float, kind: str = "marks") -> None:
     if len(data.series) < 2:
         return
-    x = 4.0
+    x, room = 4.0, (CHART_WIDTH - 20) / len(data.series) - 30
+    if sum(34 + 6.5 * len(name) for name, _ in data.series) < CHART_WIDTH + 16:
+        room = CHART_WIDTH  # they fit as they are
     for k, ((name, _), (shape, colour)) in enumerate(zip(data.series, SERIES, strict=False)):
         if kind == "curves":
             svg.add("path", d=f"M{plain(x - 4)} {plain(y)}h18", class_=_curve_class(k, colour))
@@ -105,7 +116,7 @@ def _legend(svg: Svg, data: Data, y: float, kind: str = "marks") -> None:
             svg.add("rect", x=x - 2, y=y - 5, width=14, height=10, class_=f"area c-{colour}")
         else:
             draw_mark(svg, shape, colour, x + 5, y)
-        text = fit(name, (CHART_WIDTH - 20) / len(data.series) - 30, 11.5, 1)[0]
+        text = fit(name, room, 11.5, 1)[0]
         svg.add("text", text, x=x + 17, y=y + 4, class_="small", hover=name)
         x += 34 + 6.5 * len(text)
 
@@ -192,7 +203,7 @@ def _bars(data: Data, table: Table, identity: str) -> Markup:
 def _dots(data: Data, table: Table, identity: str) -> Markup:
     svg, x, middles, _ = _categories(data, table, identity, 24.0)
     for limit in (-BALANCED, BALANCED):
-        if table.name.startswith("balance") and x.inside(limit):
+        if is_balance(table) and x.inside(limit):
             svg.add("line", x1=x(limit), x2=x(limit), y1=middles[0] - 12, y2=middles[-1] + 12,
                     class_="link")  # fmt: skip
     for i, middle in enumerate(middles):

@@ -67,6 +67,8 @@ def _markdown(result: Result, level: int) -> Iterator[str]:
         yield from (f"{below} What it rests on", "")
         for one in result.assumptions:
             evidence = f" {_plain(one.evidence)}" if one.evidence else ""
+            if one.questions:
+                evidence += f" Rests on it: {_plain('; '.join(one.questions))}."
             yield f"- **{_plain(one.name)}** ({one.status}): {_plain(one.statement)}{evidence}"
         yield ""
     if result.adjustment:

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from causalrec.reporting._charts import draw_chart, places_left_out
+from causalrec.reporting._charts import draw_chart, is_balance, places_left_out
+from causalrec.reporting._compose import DOUBTS, short_title
 from causalrec.reporting._evidence import Grid, evidence_grid, table_grid
 from causalrec.reporting._forest import draw_forest, panels
 from causalrec.reporting._graph_picture import draw_graph
+from causalrec.reporting._marks import estimator_of
 from causalrec.reporting._numbers import interval, number, row_decimals
 from causalrec.reporting._spark import draw_spark
 from causalrec.reporting._summary import Headline, headline
-from causalrec.results import Assumption, Provenance, Result, Table
+from causalrec.results import Assumption, Result, Table
 
 _KIND_WORDS = {
     "effect": "Effect of exposure",
+    "estimators": "Estimators side by side",
+    "heterogeneity": "For whom",
+    "validation": "Check of predicted effects",
+    "policy_tree": "Whom to expose",
+    "paths": "Paths of an effect",
+    "interference": "Interference",
+    "refutation": "Attempts to refute",
+    "sensitivity": "Unmeasured confounding",
     "mean": "Debiased mean",
     "bounds": "Bounds",
     "evaluation": "Evaluation",
@@ -40,8 +50,7 @@ class Counters:
 
     figures: int = 0
     tables: int = 0
-    assumptions: set[Assumption] = field(default_factory=set)
-    provenance: set[tuple[str, str]] = field(default_factory=set)
+    assumptions: set[tuple[str, str]] = field(default_factory=set)
     graphs: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
 
     def figure(self) -> int:
@@ -121,6 +130,18 @@ class Ledger:
 
 
 @dataclass(frozen=True)
+class Reproduction:
+    """What is needed to make the numbers of a page again."""
+
+    commands: tuple[str, ...]
+    seeds: tuple[str, ...]
+    data: tuple[tuple[str, str], ...]
+    versions: tuple[tuple[str, str], ...]
+    configs: tuple[tuple[str, str], ...]
+    """Title, and the configuration as text."""
+
+
+@dataclass(frozen=True)
 class Section:
     """One result, ready to be laid out."""
 
@@ -135,9 +156,11 @@ class Section:
     family: str
     ledger: Ledger
     diagnostics: tuple[Diagnostic, ...]
-    provenance: Provenance
-    """Without what stands further up on the page."""
-    config: str
+    reproduce: Reproduction | None
+    """Of the whole page, in its outermost section."""
+    one_answer: bool
+    """Whether the inner sections are about this one, and share its ledger."""
+    doubt: bool
     glances: tuple[Glance, ...]
     glance_number: int | None
     sections: tuple[Section, ...]
@@ -157,31 +180,68 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) ->
         Longer tables are cut, and say so.
     """
     whole = bool(result.sections) and result.kind == "study"
+    one_answer = bool(result.sections) and not whole
     names = [f"{anchor}-{i}" for i, _ in enumerate(result.sections, start=1)]
+    inner = [
+        (_shortened(section, result, bare=one_answer), name)
+        for section, name in zip(result.sections, names, strict=True)
+    ]
+    # What follows is numbered in the order in which the page has it.
     glances = _glances(result, names, counters) if whole else ()
+    glance_number = counters.table() if glances else None
+    new, said = _news(result, counters)
+    forest = None if whole else _forest(result, counters, max_rows.lines)
+    evidence = None if whole else _evidence(result, counters, max_rows.evidence)
+    ledger = None if one_answer else _ledger(result, new, said, counters)
+    before, after = (
+        [pair for pair in inner if (one_answer and pair[0].kind not in DOUBTS) == early]
+        for early in (True, False)
+    )
+    sections = [build(section, counters, name, max_rows) for section, name in before]
+    diagnostics = tuple(_diagnostic(t, counters, max_rows.diagnostics) for t in result.tables)
+    sections += [build(section, counters, name, max_rows) for section, name in after]
     return Section(
         anchor=anchor,
-        kind=_KIND_WORDS.get(result.kind, result.kind),
+        kind=_kind_words(result, outermost="-" not in anchor),
         title=result.title,
         question=result.question,
         answer=result.answer,
         glances=glances,
-        glance_number=counters.table() if glances else None,
-        forest=None if whole else _forest(result, counters, max_rows.lines),
-        evidence=None if whole else _evidence(result, counters, max_rows.evidence),
+        glance_number=glance_number,
+        forest=forest,
+        evidence=evidence,
         notes=result.notes,
         family=result.family,
-        ledger=_ledger(result, counters),
-        diagnostics=tuple(
-            _diagnostic(table, counters, max_rows.diagnostics) for table in result.tables
-        ),
-        provenance=_news(result.provenance, counters),
-        config=json.dumps(result.provenance.config, indent=1, ensure_ascii=False, sort_keys=True),
-        sections=tuple(
-            build(section, counters, name, max_rows)
-            for section, name in zip(result.sections, names, strict=True)
-        ),
+        ledger=ledger or _ledger(result, new, said, counters),
+        diagnostics=diagnostics,
+        reproduce=None if "-" in anchor else _reproduce(result),
+        one_answer=one_answer,
+        doubt=result.kind in DOUBTS,
+        sections=tuple(sections),
     )
+
+
+def _kind_words(result: Result, *, outermost: bool) -> str:
+    of_groups = result.kind == "effect" and all(r.group or r.derived_from for r in result.rows)
+    kind = "heterogeneity" if of_groups and not outermost else result.kind
+    return _KIND_WORDS.get(kind, kind.replace("_", " "))
+
+
+def _shortened(section: Result, outer: Result, *, bare: bool) -> Result:
+    """Return a section with a title of its own, and without the graph that stands outside."""
+    update: dict[str, object] = {"title": short_title(outer.title, section.title)}
+    if bare and section.graph_dot == outer.graph_dot:
+        update |= {"graph_dot": "", "adjustment": ()}
+    return section.model_copy(update=update)
+
+
+def _news(result: Result, counters: Counters) -> tuple[list[Assumption], tuple[str, ...]]:
+    """Return the assumptions that the page has not said yet, and the names of those it has."""
+    keys = {(a.name, a.statement): a for a in result.assumptions}
+    known = counters.assumptions & set(keys)
+    counters.assumptions.update(keys)
+    said = dict.fromkeys(a.name for key, a in keys.items() if key in known)
+    return [a for key, a in keys.items() if key not in known], tuple(said)
 
 
 def _forest(result: Result, counters: Counters, max_lines: int) -> Figure | None:
@@ -198,7 +258,9 @@ def _forest(result: Result, counters: Counters, max_lines: int) -> Figure | None
     what = f" with {' and '.join(levels)} intervals" if levels else ""
     lines = sum(len(panel.lines) for panel in panels(result.rows))
     cut = f" The first {max_lines} of {lines} lines are drawn." if lines > max_lines else ""
-    return Figure(counters.figure(), f"Naive and debiased estimates{what}.{cut}", wide, narrow)
+    both = any(estimator_of(row) == "naive" for row in result.rows)
+    words = "Naive and debiased estimates" if both else "Estimates"
+    return Figure(counters.figure(), f"{words}{what}.{cut}", wide, narrow)
 
 
 def _evidence(result: Result, counters: Counters, max_rows: int) -> NumberedTable | None:
@@ -210,7 +272,8 @@ def _evidence(result: Result, counters: Counters, max_rows: int) -> NumberedTabl
 def _diagnostic(table: Table, counters: Counters, max_rows: int) -> Diagnostic:
     drawn = draw_chart(table, identity=f"figure-{counters.figures + 1}")
     left_out = places_left_out(table)
-    drawn_only = f" The first {len(table.rows) - left_out} of {len(table.rows)} are drawn."
+    first = "largest" if is_balance(table) else "first"
+    drawn_only = f" The {first} {len(table.rows) - left_out} of {len(table.rows)} are drawn."
     caption = table.caption + (drawn_only if left_out else "")
     figure = Figure(counters.figure(), caption, drawn) if drawn is not None else None
     grid = table_grid(table, max_rows, captioned=figure is None)
@@ -224,10 +287,9 @@ def _diagnostic(table: Table, counters: Counters, max_rows: int) -> Diagnostic:
     )
 
 
-def _ledger(result: Result, counters: Counters) -> Ledger:
-    new = [a for a in result.assumptions if a not in counters.assumptions]
-    said = tuple(a.name for a in result.assumptions if a in counters.assumptions)
-    counters.assumptions.update(new)
+def _ledger(
+    result: Result, new: Sequence[Assumption], said: tuple[str, ...], counters: Counters
+) -> Ledger:
     ranked = [_spoken(a) for a in sorted(new, key=lambda a: _STATUS_ORDER.index(a.status))]
     key = (result.graph_dot, result.adjustment)
     above = counters.graphs.get(key) if result.graph_dot else None
@@ -270,14 +332,35 @@ def sentence(text: str) -> str:
     return text if not text or text[-1] in ".!?:" else f"{text}."
 
 
-def _news(made: Provenance, counters: Counters) -> Provenance:
-    """Return what the page has not yet said of versions and data."""
-    versions = tuple(made.versions.items())
-    known = counters.provenance
-    new_versions = {} if set(versions) <= known else made.versions
-    new_data = {name: text for name, text in made.data.items() if (name, text) not in known}
-    known.update(versions, made.data.items())
-    return made.model_copy(update={"versions": new_versions, "data": new_data})
+def _reproduce(result: Result) -> Reproduction | None:
+    """Return how to make a page again, each thing once, whoever says it."""
+    every = list(_inside(result))
+    made = [one.provenance for one in every]
+    seeds: dict[str, list[str]] = {}
+    configs: dict[str, str] = {}
+    for one in every:
+        if one.provenance.seed is not None:
+            seeds.setdefault(str(one.provenance.seed), []).append(one.title)
+        if one.provenance.config:
+            text = json.dumps(one.provenance.config, indent=1, ensure_ascii=False, sort_keys=True)
+            configs.setdefault(text, one.title)
+    found = Reproduction(
+        commands=tuple(dict.fromkeys(p.command for p in made if p.command)),
+        seeds=tuple(seeds)
+        if len(seeds) < 2
+        else tuple(f"{seed} ({'; '.join(titles)})" for seed, titles in seeds.items()),
+        data=tuple(dict.fromkeys(pair for p in made for pair in p.data.items())),
+        versions=tuple(dict.fromkeys(pair for p in made for pair in p.versions.items())),
+        configs=tuple((title, text) for text, title in configs.items()),
+    )
+    known = (found.commands, found.seeds, found.data, found.versions, found.configs)
+    return found if any(known) else None
+
+
+def _inside(result: Result) -> Iterator[Result]:
+    yield result
+    for section in result.sections:
+        yield from _inside(section)
 
 
 def _glances(result: Result, anchors: Sequence[str], counters: Counters) -> tuple[Glance, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from causalrec.errors import StudyError, near_miss
+from causalrec.reporting._compose import compose
 from causalrec.reporting._html import render_html
 from causalrec.reporting._latex import render_latex
 from causalrec.reporting._text import render_csv, render_markdown
@@ -32,8 +33,11 @@ def write_report(
     Parameters
     ----------
     result : Result or sequence of Result
-        Several become the sections of one study, which begins with its contents and one line a
-        question.
+        An effect followed by what was asked about it (`effect.by(...)`, `effect.refute(log)`,
+        `effect.sensitivity()`...) makes one page with one answer: the effect in a sentence and a
+        forest plot, for whom it holds, overlap and balance, the doubts, then one ledger of
+        assumptions that says which question each belongs to. Other results become the sections
+        of a study, which begins with its contents and one line a question.
     path : str or path-like
         Ends in .html (a page to read), .json (the whole result), .md, .csv (a long table of the
         numbers) or .tex (booktabs). Its folder is made if need be. The file is written under a
@@ -49,7 +53,7 @@ def write_report(
     Raises
     ------
     StudyError
-        If the ending is none of these, or there is no result.
+        If the ending is none of these, or what is to be written is not a result.
 
     Examples
     --------
@@ -69,19 +73,8 @@ def write_report(
             f"A report cannot be written as {target.name!r}: its ending must be one of"
             f" {', '.join(_RENDERERS)}.{near_miss(target.suffix, _RENDERERS)}"
         )
-    _replace(target, renderer(_as_one(result, title)))
+    _replace(target, renderer(compose(result, title)))
     return target
-
-
-def _as_one(result: Result | Sequence[Result], title: str | None) -> Result:
-    if isinstance(result, Result):
-        return result.model_copy(update={"title": title}) if title is not None else result
-    sections = tuple(result)
-    if not sections:
-        raise StudyError("There is no result to write: pass at least one.")
-    if len(sections) == 1:
-        return _as_one(sections[0], title)
-    return Result(kind="study", title=title or "Study", sections=sections)
 
 
 def _replace(target: Path, text: str) -> None:

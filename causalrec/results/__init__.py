@@ -7,6 +7,7 @@ from causalrec.results._disclosure import (
     suppress_table,
 )
 from causalrec.results._family import multiplicity
+from causalrec.results._ledger import ledger, shared_ledger
 from causalrec.results._model import (
     SCHEMA_VERSION,
     Assumption,
@@ -33,10 +34,12 @@ __all__ = [
     "format_cell",
     "format_row",
     "hidden_groups",
+    "ledger",
     "multiplicity",
     "provenance",
     "result_schema",
     "rows_from_estimate",
+    "shared_ledger",
     "suppress_small_cells",
     "suppress_table",
 ]

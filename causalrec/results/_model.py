@@ -55,6 +55,8 @@ class Assumption(_Frozen):
     status: AssumptionStatus
     evidence: str = ""
     """The figure of the test, or of the sensitivity analysis that stands in for one."""
+    questions: tuple[str, ...] = ()
+    """Titles of the results that rest on it, in a ledger of several; empty for its own."""
 
 
 class Row(_Frozen):
@@ -128,8 +130,11 @@ class Result(_Frozen):
 
     schema_version: str = SCHEMA_VERSION
     kind: str
-    """"effect", "mean", "bounds", "evaluation", "policy_value", "comparison", "audit", "tuning",
-    "propensity", "graph_check", "study"."""
+    """What was asked. Of exposure: "effect" (also by group, by an instrument or a front door),
+    "estimators", "heterogeneity", "validation", "policy_tree", "paths", "interference",
+    "refutation", "sensitivity". Of preference: "mean", "bounds", "comparison", "evaluation",
+    "policy_value", "tuning". Of fairness: "audit". Of what these rest on: "graph_check",
+    "propensity". Of several: "study"."""
     title: str
     name: str = ""
     """The question's name in a study."""

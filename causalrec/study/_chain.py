@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
 import causalrec
 from causalrec.reporting import write_report
-from causalrec.results import Assumption, Result
+from causalrec.results import Result, ledger
 from causalrec.study._context import Context
 from causalrec.study._file import (
     AuditQuestion,
@@ -244,13 +244,3 @@ def _assemble(study: StudyFile, context: Context, sections: list[Result]) -> Res
         provenance=context.provenance(),
         sections=tuple(sections),
     )
-
-
-def ledger(sections: Sequence[Result]) -> tuple[Assumption, ...]:
-    """Return every assumption once, a violated or tested one before its untested namesake."""
-    order = {"violated": 0, "tested": 1, "untestable": 2, "by design": 3}
-    found: dict[tuple[str, str], Assumption] = {}
-    for section in sections:
-        for assumption in (*section.assumptions, *ledger(section.sections)):
-            found.setdefault((assumption.name, assumption.statement), assumption)
-    return tuple(sorted(found.values(), key=lambda a: (order[a.status], a.name, a.statement)))

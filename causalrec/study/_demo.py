@@ -13,9 +13,9 @@ import causalrec
 from causalrec import datasets
 from causalrec.interactions import InteractionLog
 from causalrec.reporting import summary_table, write_report
-from causalrec.results import Result, Row, Table
+from causalrec.results import Result, Row, Table, ledger
 from causalrec.simulation import RatingPotential, World
-from causalrec.study._chain import Progress, Silence, ledger
+from causalrec.study._chain import Progress, Silence
 
 
 def run_demo(folder: str | Path, *, seed: int = 0, progress: Progress | None = None) -> Result:
