@@ -105,9 +105,16 @@ class Factors:
 
     def penalty(self, ridge_users: Floats, ridge_items: Floats) -> float:
         """Return the ridge term of the loss."""
-        users = np.square(self.user_factors, dtype=np.float64).sum(1) + self.user_biases**2
-        items = np.square(self.item_factors, dtype=np.float64).sum(1) + self.item_biases**2
+        users, items = _squares(self.user_factors), _squares(self.item_factors)
+        users += self.user_biases**2
+        items += self.item_biases**2
         return float(ridge_users @ users + ridge_items @ items)
+
+
+def _squares(factors: Floats) -> NDArray[np.float64]:
+    """Return the squared length of each row."""
+    double = factors.astype(np.float64)
+    return np.asarray(np.einsum("ij,ij->i", double, double))
 
 
 def dot_rows(left: Floats, right: Floats, users: Integers, items: Integers) -> Floats:

@@ -8,8 +8,10 @@ O(nnz k + (m + n) k^2) and never builds the grid.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from causalrec.factorization._common import (
@@ -18,7 +20,7 @@ from causalrec.factorization._common import (
     Pattern,
     has_converged,
 )
-from causalrec.factorization._kernels import shared_gram_half_sweep
+from causalrec.factorization._kernels import SCIPY, Kernels, shared_gram_half_sweep
 from causalrec.factorization._weighted import Fit
 
 
@@ -48,10 +50,40 @@ class Score:
         sparse_part = float(self.by_user.data.sum(dtype=np.float64))
         return (low_rank + sparse_part) / (len(self.left) * len(self.right))
 
+    @cached_property
+    def user_sums(self) -> NDArray[np.float64]:
+        """Sums of S over each user's cells, shape (n_users,)."""
+        return _row_sums(self.by_user)
+
+    @cached_property
+    def item_sums(self) -> NDArray[np.float64]:
+        """Sums of S over each item's cells, shape (n_items,)."""
+        return _row_sums(self.by_item)
+
+    @cached_property
+    def _in_double(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+        """A, B and sum_all g^2 in double precision: the loss is a difference of large sums."""
+        left, right = self.left.astype(np.float64), self.right.astype(np.float64)
+        return left, right, float(np.sum((left.T @ left) * (right.T @ right)))
+
+    def squared_distance(self, factors: Factors) -> float:
+        """Return sum_all (g - f)^2 from Gram matrices: never the grid."""
+        left, right, own = self._in_double
+        users, items = (side.astype(np.float64) for side in factors.low_rank())
+        theirs = float(np.sum((users.T @ users) * (items.T @ items)))
+        both = float(np.sum((left.T @ users) * (right.T @ items)))
+        return own + theirs - 2.0 * both
+
+
+def _row_sums(rows: sparse.csr_array) -> NDArray[np.float64]:
+    codes = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    return np.bincount(codes, weights=rows.data, minlength=rows.shape[0]).astype(np.float64)
+
 
 def _total(left: Floats, right: Floats) -> float:
     """Return the sum of all cells of left right'."""
-    return float(left.sum(0, dtype=np.float64) @ right.sum(0, dtype=np.float64))
+    # To double precision first: a sum that casts on the way is several times as slow.
+    return float(left.astype(np.float64).sum(0) @ right.astype(np.float64).sum(0))
 
 
 def doubly_robust_score(
@@ -90,6 +122,7 @@ def fit_doubly_robust(
     *,
     n_sweeps: int,
     tol: float = 0.0,
+    kernels: Kernels = SCIPY,
 ) -> Fit:
     """Minimise sum_all (s - f)^2 + ridge |factors, biases|^2 by alternating least squares.
 
@@ -105,44 +138,76 @@ def fit_doubly_robust(
         In units of the grid: the ridge of mean-1 weights times cells over observed cells.
     n_sweeps : int
     tol : float
+    kernels : Kernels
+        `_kernels.SCIPY` or the compiled ones.
     """
     mean, n_cells = score.mean(), len(score.left) * len(score.right)
     factors = centred(start, mean)
     losses: list[float] = []
     for _ in range(n_sweeps):
-        factors = solve_users(score, factors, ridge[0])
-        solved, cross = _solve_items(score, factors, ridge[1])
+        factors = solve_users(score, factors, ridge[0], kernels)
+        solved, gathered = _solve_items(score, factors, ridge[1], kernels)
         factors = centred(solved, mean)
-        cross += (factors.intercept - solved.intercept) * float(score.by_user.data.sum())
+        # sum S f = sum_i V_i . (S'U)_i + sum_ui S (mu + a_u + b_i): the product is already there.
+        cross = float(np.sum((gathered * factors.item_factors).astype(np.float64)))
+        cross += float(score.user_sums @ (factors.user_biases + factors.intercept))
+        cross += float(score.item_sums @ factors.item_biases)
         losses.append(_loss(score, factors, ridge, cross) / n_cells)
         if has_converged(losses, tol):
             return Fit(factors, losses, True)
     return Fit(factors, losses, False)
 
 
-def solve_users(score: Score, factors: Factors, ridge: Floats) -> Factors:
+def solve_users(score: Score, factors: Factors, ridge: Floats, kernels: Kernels = SCIPY) -> Factors:
     """Return the factors with the user side solved for the item side as it stands."""
-    design, offset = _design(factors.item_factors, factors.item_biases, factors.intercept)
-    right_side = score.left @ (score.right.T @ design) + score.by_user @ design
-    solved = shared_gram_half_sweep(right_side - offset @ design, design, ridge)
+    gathered = _gathered(score.by_user, factors.item_factors, kernels)
+    other = factors.item_factors, factors.item_biases + factors.intercept
+    solved = _solved((score.left, score.right), gathered, score.user_sums, other, ridge)
     return replace(factors, user_factors=solved[:, :-1], user_biases=solved[:, -1])
 
 
-def _solve_items(score: Score, factors: Factors, ridge: Floats) -> tuple[Factors, float]:
-    """Return the factors with the item side solved, and the sum over observed cells of S f."""
-    design, offset = _design(factors.user_factors, factors.user_biases, factors.intercept)
-    gathered = score.by_item @ design
-    right_side = score.right @ (score.left.T @ design) + gathered
-    solved = shared_gram_half_sweep(right_side - offset @ design, design, ridge)
-    # sum S f = sum_i z_i . (S' X)_i + sum_ui S (mu + a_u): the product is already there.
-    cross = float(np.sum(gathered * solved, dtype=np.float64))
-    cross += float(np.sum(score.by_item @ offset.astype(design.dtype), dtype=np.float64))
-    return replace(factors, item_factors=solved[:, :-1], item_biases=solved[:, -1]), cross
+def _solve_items(
+    score: Score, factors: Factors, ridge: Floats, kernels: Kernels
+) -> tuple[Factors, Floats]:
+    """Return the factors with the item side solved, and S'U of the users as they stand."""
+    gathered = _gathered(score.by_item, factors.user_factors, kernels)
+    other = factors.user_factors, factors.user_biases + factors.intercept
+    solved = _solved((score.right, score.left), gathered, score.item_sums, other, ridge)
+    items = replace(factors, item_factors=solved[:, :-1], item_biases=solved[:, -1])
+    return items, gathered
 
 
-def _design(factors: Floats, biases: Floats, intercept: float) -> tuple[Floats, Floats]:
-    ones = np.ones((len(factors), 1), dtype=factors.dtype)
-    return np.hstack([factors, ones]), biases + np.asarray(intercept, dtype=factors.dtype)
+def _gathered(rows: sparse.csr_array, factors: Floats, kernels: Kernels) -> Floats:
+    return kernels.sparse_times_dense(rows.indptr, rows.indices, rows.data, factors)
+
+
+def _solved(
+    low_rank: tuple[Floats, Floats],
+    gathered: Floats,
+    sums: NDArray[np.float64],
+    other: tuple[Floats, Floats],
+    ridge: Floats,
+) -> Floats:
+    """Return factors and biases of one side, shape (m, k + 1), for those of the other.
+
+    Parameters
+    ----------
+    low_rank : pair of float array
+        The imputation, this side's first.
+    gathered, sums : float array, shapes (m, k), (m,)
+        S times the other side's factors, and times ones.
+    other : pair of float array, shapes (n, k), (n,)
+        Factors of the other side, and its biases with the intercept.
+    ridge : float array, shape (m,)
+    """
+    factors, level = other
+    dtype = factors.dtype
+    design = np.hstack([factors, np.ones((len(factors), 1), dtype=dtype)])
+    right_side = low_rank[0] @ (low_rank[1].T @ design)
+    right_side[:, :-1] += gathered
+    right_side[:, -1] += sums.astype(dtype)
+    right_side -= level.astype(dtype) @ design
+    return shared_gram_half_sweep(right_side, design, ridge)
 
 
 def centred(factors: Factors, mean: float) -> Factors:
@@ -165,13 +230,5 @@ def loss_over_all_cells(
 
 
 def _loss(score: Score, factors: Factors, ridge: tuple[Floats, Floats], cross: float) -> float:
-    data = _squared_distance(score, factors) + score.constant - 2.0 * cross
+    data = score.squared_distance(factors) + score.constant - 2.0 * cross
     return data + factors.penalty(*ridge)
-
-
-def _squared_distance(score: Score, factors: Factors) -> float:
-    """Return sum_all (g - f)^2 from the Gram matrices of the stacked factors."""
-    left, right = factors.low_rank()
-    left = np.hstack([score.left, -left]).astype(np.float64)
-    right = np.hstack([score.right, right]).astype(np.float64)
-    return float(np.sum((left.T @ left) * (right.T @ right)))

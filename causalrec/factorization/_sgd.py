@@ -6,10 +6,9 @@ One thread, a seeded order: the same seed gives the same bytes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from causalrec.factorization._common import (
     Factors,
@@ -20,20 +19,23 @@ from causalrec.factorization._common import (
     has_converged,
 )
 from causalrec.factorization._doubly_robust import Score, centred, loss_over_all_cells
-from causalrec.factorization._weighted import Fit, with_mean_residual
+from causalrec.factorization._weighted import Fit, Side, item_residuals
 
 # A sweep is noisy: only a loss this share above the best so far means that the step is too long.
 TOLERATED_RISE = 0.02
 
+# Entries that stay together when a sweep is put into a new order.
+BLOCK = 64
+
 
 @dataclass(frozen=True)
 class Entries:
-    """What one sweep visits: entries with loss w (t - f)^2 - 2 pull f.
+    """What one sweep visits, in its order: entries with loss w (t - f)^2 - 2 pull f.
 
     Attributes
     ----------
-    users, items : int array, shape (n,)
-    targets, weights, pulls : float64 array, shape (n,)
+    users, items : int32 array, shape (n,)
+    targets, weights, pulls : float array, shape (n,)
     """
 
     users: Integers
@@ -41,6 +43,10 @@ class Entries:
     targets: Floats
     weights: Floats
     pulls: Floats
+
+    def ordered(self, order: Integers) -> Entries:
+        """Return the entries in another order."""
+        return Entries(*(getattr(self, one.name)[order] for one in fields(self)))
 
 
 def fit_weighted_sgd(
@@ -67,18 +73,27 @@ def fit_weighted_sgd(
         Step of the first sweep; sweep t takes learning_rate / sqrt(t), halved (and the
         sweep undone) where the loss rises by 2 % or more above the best so far.
     """
+    from causalrec.factorization._numba_kernels import kernels
+
+    # One shuffle, then blocks in an order of their own each sweep: what is next to what in memory
+    # stays so, and the visits are as good as random.
     entries = Entries(pattern.users, pattern.items, outcome, weights, np.zeros_like(outcome))
+    entries = entries.ordered(rng.permutation(pattern.n))
+    by_item = Side.of_items(pattern, outcome, weights)
+    visit_ridge = _per_visit(ridge, entries)
+    mass = float(np.sum(weights, dtype=np.float64))
 
-    def sweep(factors: Factors, rate: float) -> Factors:
-        moved = _sweep(entries, factors, ridge, rng, rate)
-        return with_mean_residual(moved, pattern, outcome, weights)[0]
+    def settled(factors: Factors) -> tuple[Factors, float]:
+        total, square = item_residuals(by_item, factors, kernels())
+        shift = total / mass
+        moved = replace(factors, intercept=factors.intercept + shift)
+        return moved, (square - shift * total + moved.penalty(*ridge)) / pattern.n
 
-    def loss(factors: Factors) -> float:
-        residual = outcome - factors.predict(pattern.users, pattern.items)
-        data = float(np.sum(weights * np.square(residual), dtype=np.float64))
-        return (data + factors.penalty(*ridge)) / pattern.n
+    def sweep(factors: Factors, rate: float) -> tuple[Factors, float]:
+        return settled(_sweep(entries, factors, visit_ridge, rng, rate))
 
-    return _descend(sweep, loss, _user_start(start, rng), n_sweeps, learning_rate, tol)
+    begin = settled(_user_start(start, rng))
+    return _descend(sweep, begin, n_sweeps, learning_rate, tol)
 
 
 def fit_doubly_robust_sgd(
@@ -113,35 +128,38 @@ def fit_doubly_robust_sgd(
     weights = np.concatenate([np.ones(pattern.n), np.zeros(pattern.n)])
     grid_ridge = (ridge[0] / scale, ridge[1] / scale)
 
-    def sweep(factors: Factors, rate: float) -> Factors:
+    def settled(factors: Factors) -> tuple[Factors, float]:
+        moved = centred(factors, score.mean())
+        return moved, loss_over_all_cells(pattern, score, moved, grid_ridge)
+
+    def sweep(factors: Factors, rate: float) -> tuple[Factors, float]:
         users = rng.integers(0, pattern.n_users, pattern.n)
         items = rng.integers(0, pattern.n_items, pattern.n)
         imputed = dot_rows(score.left, score.right, users, items)
         targets = np.concatenate([imputed, np.zeros(pattern.n)])
         visited = np.concatenate([users, pattern.users]), np.concatenate([items, pattern.items])
         entries = Entries(*visited, targets, weights, pulls)
-        return centred(_sweep(entries, factors, ridge, rng, rate), score.mean())
+        entries = entries.ordered(rng.permutation(len(targets)))
+        return settled(_sweep(entries, factors, _per_visit(ridge, entries), rng, rate))
 
-    def loss(factors: Factors) -> float:
-        return loss_over_all_cells(pattern, score, factors, grid_ridge)
-
-    return _descend(sweep, loss, _user_start(start, rng), n_sweeps, learning_rate, tol)
+    begin = _user_start(start, rng)
+    reached = loss_over_all_cells(pattern, score, begin, grid_ridge)
+    return _descend(sweep, (begin, reached), n_sweeps, learning_rate, tol)
 
 
 def _descend(
-    sweep: Callable[[Factors, float], Factors],
-    loss: Callable[[Factors], float],
-    factors: Factors,
+    sweep: Callable[[Factors, float], tuple[Factors, float]],
+    begin: tuple[Factors, float],
     n_sweeps: int,
     learning_rate: float,
     tol: float,
 ) -> Fit:
     """Take sweeps with steps that shrink; one that loses ground is undone and halves them."""
-    best = current = loss(factors)
+    factors, current = begin
+    best = current
     losses: list[float] = []
     for number in range(n_sweeps):
-        moved = sweep(factors, learning_rate / np.sqrt(1.0 + number))
-        reached = loss(moved)
+        moved, reached = sweep(factors, learning_rate / np.sqrt(1.0 + number))
         if not reached <= best + TOLERATED_RISE * abs(best):
             learning_rate /= 2.0
             losses.append(current)
@@ -170,38 +188,43 @@ def _user_start(start: Factors, rng: np.random.Generator) -> Factors:
 def _sweep(
     entries: Entries,
     factors: Factors,
-    ridge: tuple[Floats, Floats],
+    visit_ridge: tuple[Floats, Floats],
     rng: np.random.Generator,
     rate: float,
 ) -> Factors:
-    from causalrec.factorization._numba_kernels import sgd_sweep
+    from causalrec.factorization._numba_kernels import padded
+    from causalrec.factorization._numba_sgd import sgd_sweep
 
-    user_factors = np.array(factors.user_factors, dtype=np.float64, order="C")
-    item_factors = np.array(factors.item_factors, dtype=np.float64, order="C")
-    user_biases = np.array(factors.user_biases, dtype=np.float64)
-    item_biases = np.array(factors.item_biases, dtype=np.float64)
+    dtype, k = factors.user_factors.dtype, factors.n_factors
+    # Copies: what is undone must still be there.
+    users, items = padded(factors.user_factors).copy(), padded(factors.item_factors).copy()
+    user_biases = np.array(factors.user_biases, dtype=dtype)
+    item_biases = np.array(factors.item_biases, dtype=dtype)
+    blocks = rng.permutation(-(-len(entries.users) // BLOCK))
     sgd_sweep(
-        rng.permutation(len(entries.users)),
-        entries.users.astype(np.int64),
-        entries.items.astype(np.int64),
-        np.asarray(entries.targets, dtype=np.float64),
-        np.asarray(entries.weights, dtype=np.float64),
-        np.asarray(entries.pulls, dtype=np.float64),
-        user_factors,
-        item_factors,
+        blocks,
+        BLOCK,
+        entries.users.astype(np.int32, copy=False),
+        entries.items.astype(np.int32, copy=False),
+        np.asarray(entries.targets, dtype=dtype),
+        np.asarray(entries.weights, dtype=dtype),
+        np.asarray(entries.pulls, dtype=dtype),
+        users,
+        items,
         user_biases,
         item_biases,
-        _per_visit(ridge[0], entries.users),
-        _per_visit(ridge[1], entries.items),
+        visit_ridge[0].astype(dtype),
+        visit_ridge[1].astype(dtype),
         factors.intercept,
         rate,
     )
-    moved = user_factors, item_factors, user_biases, item_biases
-    dtype = factors.user_factors.dtype
-    return Factors(factors.intercept, *(side.astype(dtype) for side in moved))
+    return Factors(factors.intercept, users[:, :k], items[:, :k], user_biases, item_biases)
 
 
-def _per_visit(ridge: Floats, codes: Integers) -> NDArray[np.float64]:
-    """Share a row's ridge out among its visits, so that a sweep applies it once."""
-    visits = np.bincount(codes, minlength=len(ridge))
-    return np.asarray(ridge / np.maximum(visits, 1), dtype=np.float64)
+def _per_visit(ridge: tuple[Floats, Floats], entries: Entries) -> tuple[Floats, Floats]:
+    """Share each row's ridge out among its visits, so that a sweep applies it once."""
+    shares = []
+    for side, codes in zip(ridge, (entries.users, entries.items), strict=True):
+        visits = np.bincount(codes, minlength=len(side))
+        shares.append(side / np.maximum(visits, 1))
+    return shares[0], shares[1]

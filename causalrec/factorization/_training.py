@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from causalrec.factorization import _kernels
 from causalrec.factorization._common import (
     SMALLEST_RIDGE,
     Factors,
-    Floats,
     Pattern,
     RidgeForm,
     dot_rows,
@@ -24,6 +20,7 @@ from causalrec.factorization._common import (
 from causalrec.factorization._doubly_robust import doubly_robust_score, fit_doubly_robust
 from causalrec.factorization._feature_prior import SidePrior
 from causalrec.factorization._features import FeaturePrior, fit_feature_prior
+from causalrec.factorization._kernels import SCIPY, Kernels
 from causalrec.factorization._prior_sweeps import (
     PriorFit,
     Sides,
@@ -258,7 +255,7 @@ class _Solver:
     sides: Sides | None = None
 
     def __post_init__(self) -> None:
-        self.path, self.half_sweep = _choose_kernel(self.pattern.n, self.recipe)
+        self.path, self.kernels = _choose_kernel(self.pattern.n, self.recipe)
         counts = np.diff(self.pattern.user_pointer), np.diff(self.pattern.item_pointer)
         form, ridge = self.recipe.regularization_form, self.recipe.regularization
         self.ridge = row_ridge(ridge, counts[0], form), row_ridge(ridge, counts[1], form)
@@ -304,7 +301,7 @@ class _Solver:
             self.ridge,
             n_sweeps=recipe.n_sweeps,
             tol=recipe.tol,
-            half_sweep=self.half_sweep,
+            kernels=self.kernels,
         )
 
     def doubly_robust(
@@ -345,7 +342,14 @@ class _Solver:
                 n_sweeps=recipe.n_sweeps,
                 tol=recipe.tol,
             )
-        return fit_doubly_robust(score, start, ridge, n_sweeps=recipe.n_sweeps, tol=recipe.tol)
+        return fit_doubly_robust(
+            score,
+            start,
+            ridge,
+            n_sweeps=recipe.n_sweeps,
+            tol=recipe.tol,
+            kernels=self.kernels,
+        )
 
     def _start(self, n_factors: int) -> Factors:
         pattern = self.pattern
@@ -354,11 +358,11 @@ class _Solver:
         )
 
 
-def _choose_kernel(n_cells: int, recipe: Recipe) -> tuple[str, Callable[..., Floats]]:
-    """Return "scipy" or "numba" and its half-sweep, by the work there is unless it was said."""
+def _choose_kernel(n_cells: int, recipe: Recipe) -> tuple[str, Kernels]:
+    """Return "scipy" or "numba" and its kernels, by the work there is unless it was said."""
     worth = n_cells * recipe.n_sweeps >= WORK_WORTH_COMPILING
     if recipe.solver == "sgd" or recipe.kernel == "numba" or (recipe.kernel == "auto" and worth):
         from causalrec.factorization import _numba_kernels
 
-        return "numba", partial(_numba_kernels.weighted_half_sweep, n_jobs=recipe.n_jobs)
-    return "scipy", _kernels.weighted_half_sweep
+        return "numba", _numba_kernels.kernels(recipe.n_jobs)
+    return "scipy", SCIPY

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,12 +10,11 @@ from numpy.typing import NDArray
 from causalrec.factorization._common import (
     Factors,
     Floats,
+    Integers,
     Pattern,
     has_converged,
 )
-from causalrec.factorization._kernels import weighted_half_sweep
-
-HalfSweep = Callable[..., Floats]
+from causalrec.factorization._kernels import SCIPY, HalfSweep, Kernels, weighted_half_sweep
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def fit_weighted(
     *,
     n_sweeps: int,
     tol: float = 0.0,
-    half_sweep: HalfSweep = weighted_half_sweep,
+    kernels: Kernels = SCIPY,
 ) -> Fit:
     """Minimise sum_obs w (y - f)^2 + ridge |factors, biases|^2 by alternating least squares.
 
@@ -80,20 +78,55 @@ def fit_weighted(
     n_sweeps : int
     tol : float
         Stop when a sweep lowers the loss by less than this share of it.
-    half_sweep : callable
-        `weighted_half_sweep` or its numba twin.
+    kernels : Kernels
+        `_kernels.SCIPY` or the compiled ones.
     """
+    by_user, by_item = (
+        Side.of_users(pattern, outcome, weights),
+        Side.of_items(pattern, outcome, weights),
+    )
+    mass = float(np.sum(weights, dtype=np.float64))
     factors = with_mean_residual(start, pattern, outcome, weights)[0]
     losses: list[float] = []
     for _ in range(n_sweeps):
-        factors = solve_users(pattern, outcome, weights, factors, ridge[0], half_sweep)
-        factors = solve_items(pattern, outcome, weights, factors, ridge[1], half_sweep)
-        factors, residual = with_mean_residual(factors, pattern, outcome, weights)
-        data = float(np.sum(weights * np.square(residual), dtype=np.float64))
-        losses.append((data + factors.penalty(*ridge)) / pattern.n)
+        factors = _users_solved(by_user, factors, ridge[0], kernels.weighted_half_sweep)
+        factors = _items_solved(by_item, factors, ridge[1], kernels.weighted_half_sweep)
+        total, square = item_residuals(by_item, factors, kernels)
+        # The intercept moves to where the weighted residuals have mean zero.
+        shift = total / mass
+        factors = replace(factors, intercept=factors.intercept + shift)
+        losses.append((square - shift * total + factors.penalty(*ridge)) / pattern.n)
         if has_converged(losses, tol):
             return Fit(factors, losses, True)
     return Fit(factors, losses, False)
+
+
+@dataclass(frozen=True)
+class Side:
+    """The observed cells as compressed rows of one side.
+
+    Attributes
+    ----------
+    pointer : int64 array, shape (rows + 1,)
+    columns : int32 array, shape (n,)
+    outcome, weights : float array, shape (n,)
+    """
+
+    pointer: Integers
+    columns: Integers
+    outcome: Floats
+    weights: Floats
+
+    @classmethod
+    def of_users(cls, pattern: Pattern, outcome: Floats, weights: Floats) -> Side:
+        """Return the cells by user."""
+        return cls(pattern.user_pointer, pattern.items, outcome, weights)
+
+    @classmethod
+    def of_items(cls, pattern: Pattern, outcome: Floats, weights: Floats) -> Side:
+        """Return the cells by item."""
+        order = pattern.by_item
+        return cls(pattern.item_pointer, pattern.users[order], outcome[order], weights[order])
 
 
 def with_mean_residual(
@@ -114,31 +147,45 @@ def solve_users(
     half_sweep: HalfSweep = weighted_half_sweep,
 ) -> Factors:
     """Return the factors with the user side solved for the item side as it stands."""
-    targets = outcome - factors.item_biases[pattern.items]
-    targets -= np.asarray(factors.intercept, dtype=targets.dtype)
-    design = _with_ones(factors.item_factors)
-    solved = half_sweep(pattern.user_pointer, pattern.items, weights, targets, design, ridge)
+    side = Side.of_users(pattern, outcome, weights)
+    return _users_solved(side, factors, ridge, half_sweep)
+
+
+def _users_solved(side: Side, factors: Factors, ridge: Floats, half_sweep: HalfSweep) -> Factors:
+    other = factors.item_factors, factors.item_biases
+    solved = _solved(side, other, factors.intercept, ridge, half_sweep)
     return replace(factors, user_factors=solved[:, :-1], user_biases=solved[:, -1])
 
 
-def solve_items(
-    pattern: Pattern,
-    outcome: Floats,
-    weights: Floats,
-    factors: Factors,
-    ridge: Floats,
-    half_sweep: HalfSweep = weighted_half_sweep,
-) -> Factors:
-    """Return the factors with the item side solved for the user side as it stands."""
-    order = pattern.by_item
-    users = pattern.users[order]
-    targets = outcome[order] - factors.user_biases[users]
-    targets -= np.asarray(factors.intercept, dtype=targets.dtype)
-    design = _with_ones(factors.user_factors)
-    solved = half_sweep(pattern.item_pointer, users, weights[order], targets, design, ridge)
+def _items_solved(side: Side, factors: Factors, ridge: Floats, half_sweep: HalfSweep) -> Factors:
+    other = factors.user_factors, factors.user_biases
+    solved = _solved(side, other, factors.intercept, ridge, half_sweep)
     return replace(factors, item_factors=solved[:, :-1], item_biases=solved[:, -1])
 
 
-def _with_ones(factors: Floats) -> Floats:
-    ones = np.ones((len(factors), 1), dtype=factors.dtype)
-    return np.ascontiguousarray(np.hstack([factors, ones]))
+def _solved(
+    side: Side,
+    other: tuple[Floats, Floats],
+    intercept: float,
+    ridge: Floats,
+    half_sweep: HalfSweep,
+) -> Floats:
+    """Return factors and biases of one side for those of the other."""
+    cells = side.pointer, side.columns, side.weights, side.outcome
+    ones = np.ones((len(other[0]), 1), dtype=other[0].dtype)
+    offset = other[1] + np.asarray(intercept, dtype=other[1].dtype)
+    return half_sweep(*cells, np.hstack([other[0], ones]), ridge, offset)
+
+
+def item_residuals(side: Side, factors: Factors, kernels: Kernels) -> tuple[float, float]:
+    """Return the sums of w r and w r^2 over all cells."""
+    return kernels.residual_sums(
+        side.pointer,
+        side.columns,
+        side.weights,
+        side.outcome,
+        factors.user_factors,
+        factors.item_factors,
+        factors.user_biases + np.asarray(factors.intercept, dtype=factors.user_biases.dtype),
+        factors.item_biases,
+    )

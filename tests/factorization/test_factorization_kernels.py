@@ -16,10 +16,7 @@ from causalrec.factorization._common import (
 from causalrec.factorization._ranking import top_k
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
-HALF_SWEEPS = {
-    "scipy": _kernels.weighted_half_sweep,
-    "numba": _numba_kernels.weighted_half_sweep,
-}
+KERNELS = {"scipy": _kernels.SCIPY, "numba": _numba_kernels.kernels()}
 
 
 def _problem(dtype: str, seed: int = 0, n_users: int = 40, n_items: int = 30, d: int = 5):
@@ -50,12 +47,21 @@ def _by_least_squares(pattern, weights, targets, design, ridge):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("kernel", sorted(HALF_SWEEPS))
-def test_half_sweep_solves_each_rows_least_squares(kernel: str, dtype: str) -> None:
-    pattern, weights, targets, design, ridge = _problem(dtype)
-    found = HALF_SWEEPS[kernel](
-        pattern.user_pointer, pattern.items, weights, targets, design, ridge
+@pytest.mark.parametrize("kernel", sorted(KERNELS))
+@pytest.mark.parametrize(
+    ("d", "ones"), [(5, False), (1, True), (17, True), (33, True), (40, False)]
+)
+def test_half_sweep_solves_each_rows_least_squares(
+    kernel: str, dtype: str, d: int, ones: bool
+) -> None:
+    pattern, weights, targets, design, ridge = _problem(dtype, d=d)
+    if ones:  # the column of a bias, which the compiled kernel does not multiply
+        design[:, -1] = 1.0
+    offset = np.linspace(-1.0, 1.0, len(design)).astype(dtype)
+    found = KERNELS[kernel].weighted_half_sweep(
+        pattern.user_pointer, pattern.items, weights, targets, design, ridge, offset
     )
+    targets = targets - offset[pattern.items]
     expected = _by_least_squares(pattern, weights, targets, design, ridge)
     assert found.dtype == dtype
     np.testing.assert_allclose(found, expected, atol=TOLERANCE[dtype])
@@ -65,18 +71,56 @@ def test_half_sweep_solves_each_rows_least_squares(kernel: str, dtype: str) -> N
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_both_kernels_agree_on_rows_longer_than_a_gather(dtype: str) -> None:
     pattern, weights, targets, design, ridge = _problem(dtype, 1, n_users=6, n_items=4_000)
-    found = [
-        kernel(pattern.user_pointer, pattern.items, weights, targets, design, ridge)
-        for kernel in HALF_SWEEPS.values()
-    ]
+    arguments = pattern.user_pointer, pattern.items, weights, targets, design, ridge
+    found = [kernel.weighted_half_sweep(*arguments) for kernel in KERNELS.values()]
     np.testing.assert_allclose(found[0], found[1], atol=TOLERANCE[dtype])
 
 
-def test_threads_change_no_byte() -> None:
-    pattern, weights, targets, design, ridge = _problem("float64", 2, n_users=5_000, n_items=12)
-    arguments = pattern.user_pointer, pattern.items, weights, targets, design, ridge
-    one = _numba_kernels.weighted_half_sweep(*arguments, n_jobs=1)
-    assert one.tobytes() == _numba_kernels.weighted_half_sweep(*arguments, n_jobs=2).tobytes()
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_threads_change_no_byte(dtype: str) -> None:
+    pattern, weights, targets, design, ridge = _problem(dtype, 2, n_users=5_000, n_items=12)
+    cells = pattern.user_pointer, pattern.items, weights
+    one, two = _numba_kernels.kernels(1), _numba_kernels.kernels(2)
+    solved = one.weighted_half_sweep(*cells, targets, design, ridge)
+    again = two.weighted_half_sweep(*cells, targets, design, ridge)
+    assert solved.tobytes() == again.tobytes()
+    product = one.sparse_times_dense(*cells, design)
+    assert product.tobytes() == two.sparse_times_dense(*cells, design).tobytes()
+    levels = np.zeros(len(design), dtype), np.zeros(len(solved), dtype)
+    sums = [kernel.residual_sums(*cells, targets, design, solved, *levels) for kernel in (one, two)]
+    assert sums[0] == sums[1]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("d", [0, 1, 16, 33])
+def test_products_and_residuals_agree_with_dense_algebra(dtype: str, d: int) -> None:
+    pattern, weights, targets, design, _ = _problem(dtype, 6, d=d)
+    rng = np.random.default_rng(7)
+    solved, level = rng.normal(size=(40, d)).astype(dtype), rng.normal(size=40).astype(dtype)
+    offset = rng.normal(size=30).astype(dtype)
+    dense = np.zeros((40, 30))
+    np.add.at(dense, (pattern.users, pattern.items), weights)
+    residual = targets - level[pattern.users] - offset[pattern.items]
+    residual = residual - (solved.astype(float) @ design.T)[pattern.users, pattern.items]
+    expected = (weights * residual).sum(), (weights * residual**2).sum()
+    cells = pattern.user_pointer, pattern.items, weights
+    for kernel in KERNELS.values():
+        product = kernel.sparse_times_dense(*cells, design)
+        assert product.dtype == dtype
+        np.testing.assert_allclose(product, dense @ design, atol=TOLERANCE[dtype])
+        sums = kernel.residual_sums(*cells, targets, design, solved, offset, level)
+        # Single precision: some hundred terms, each with its rounding.
+        np.testing.assert_allclose(sums, expected, rtol=10 * TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("kernel", sorted(KERNELS))
+def test_a_direction_without_data_or_ridge_stays_at_zero(kernel: str) -> None:
+    pattern, weights, targets, design, _ = _problem("float64", 8, n_users=9, d=4)
+    design[:, 2] = 0.0
+    arguments = pattern.user_pointer, pattern.items, weights, targets, design
+    found = KERNELS[kernel].weighted_half_sweep(*arguments, np.full(9, 1e-12))
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[:, 2], 0.0, atol=1e-6)
 
 
 def test_shared_gram_solves_every_row_with_its_own_ridge() -> None:

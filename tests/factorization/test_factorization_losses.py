@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from causalrec.factorization import DebiasedMF
 from causalrec.factorization._common import Factors, Pattern, random_start, row_ridge
 from causalrec.factorization._doubly_robust import (
     doubly_robust_score,
@@ -210,22 +211,9 @@ def test_sgd_over_all_cells_comes_near_the_exact_loss() -> None:
 
 def a_recipe(**changes) -> Recipe:
     """Return a recipe with small defaults."""
-    base = Recipe(
-        estimator="ips",
-        n_factors=2,
-        regularization=2.0,
-        regularization_form="uniform",
-        feature_regularization=None,
-        imputation="biases",
-        solver="als",
-        n_sweeps=20,
-        tol=0.0,
-        learning_rate=0.05,
-        dtype="float64",
-        kernel="scipy",
-        n_jobs=1,
-        random_state=0,
-    )
+    base = DebiasedMF(
+        "ips", n_factors=2, regularization=2.0, n_sweeps=20, tol=0.0, kernel="scipy"
+    )._recipe()
     return replace(base, **changes)
 
 
