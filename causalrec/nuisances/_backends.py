@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.errors import DataError
+from causalrec.nuisances._cloglog import LARGEST_LOG_RATE
 from causalrec.nuisances._features import Encoders, RowDesign, join_features
 from causalrec.nuisances._linear import LinearFit
 from causalrec.nuisances._never import NEVER, Never
@@ -49,18 +50,37 @@ class GridLogit:
 
     def codes(self, users: NDArray[Any], items: NDArray[Any]) -> Floats:
         """Return P of aligned cells."""
-        logit = np.einsum("ij,ij->i", self.XB[users], self.Z[items])
-        return _expit(logit + self.user_effect[users] + self.item_effect[items])
+        value = np.einsum("ij,ij->i", self.XB[users], self.Z[items])
+        return self.inverse_link(value + self.user_effect[users] + self.item_effect[items])
 
     def block(self, users: slice) -> Floats:
         """Return P of a block of users against all items."""
-        logit = self.XB[users] @ self.Z.T
-        logit += self.item_effect
-        logit += self.user_effect[users, None]
-        return _expit(logit)
+        value = self.XB[users] @ self.Z.T
+        value += self.item_effect
+        value += self.user_effect[users, None]
+        return self.inverse_link(value)
 
     def rows(self, log: InteractionLog) -> None:
         """Return None: P is a function of the cell."""
+
+    @staticmethod
+    def inverse_link(value: Floats) -> Floats:
+        """Return the probability; `value` is overwritten."""
+        return _expit(value)
+
+
+@dataclass(frozen=True)
+class GridCloglog(GridLogit):
+    """log(-log(1 - p)) = (X B)_u . z_i + a_u + b_i."""
+
+    @staticmethod
+    def inverse_link(value: Floats) -> Floats:
+        """Return the probability; `value` is overwritten."""
+        np.minimum(value, LARGEST_LOG_RATE, out=value)
+        np.exp(value, out=value)
+        np.negative(value, out=value)
+        np.expm1(value, out=value)
+        return np.negative(value, out=value)
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,11 @@ class Propensity(ABC):
         Columns that it depends on; empty where it was given.
     notes_ : tuple of str
         How it was made, and what to know about it.
+    depends_on_outcome : bool
+        Whether P is a function of the outcome too, so that only recorded cells have one.
     """
 
+    depends_on_outcome: bool = False
     of_: Of
     sampling_rate_: float
     share_clipped_: float
@@ -76,6 +79,20 @@ class Propensity(ABC):
     @abstractmethod
     def for_rows(self, log: InteractionLog) -> Floats:
         """Return P of each row of a log, float64 (n_rows,)."""
+
+    def of_cells(
+        self, log: InteractionLog, user_codes: NDArray[Any], item_codes: NDArray[Any]
+    ) -> Floats:
+        """Return P of aligned cells, by the integer codes of a log; float64.
+
+        Where P depends on the outcome, it is that of the outcome which the log records.
+        """
+        to_user, to_item = self.aligned(log)
+        users, items = np.asarray(user_codes), np.asarray(item_codes)
+        return self.predict_codes(
+            users if to_user is None else to_user[users],
+            items if to_item is None else to_item[items],
+        )
 
     def predict_propensity(self, users: Sequence[Any], items: Sequence[Any]) -> Floats:
         """Return P of aligned (user id, item id) pairs, float64.

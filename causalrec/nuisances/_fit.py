@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.errors import DataError
-from causalrec.nuisances._backends import Backend, GridLogit, Rates, Restricted, RowLogit
+from causalrec.nuisances._backends import Backend, Rates, Restricted, RowLogit
+from causalrec.nuisances._by_rating import fit_by_rating
 from causalrec.nuisances._features import Covariates, Encoders, RowDesign
-from causalrec.nuisances._grid import Grid
+from causalrec.nuisances._fit_cells import CellProblem, fit_cells
 from causalrec.nuisances._linear import LinearFit, fit_linear
 from causalrec.nuisances._linear_folds import fit_linear_folds
-from causalrec.nuisances._never import Never, never_observed
+from causalrec.nuisances._never import Never
 from causalrec.nuisances._options import FitOptions, Within
 from causalrec.nuisances._shared import shared_design, shared_never
 
@@ -36,6 +37,7 @@ class Fitted:
     iterations: int = 0
     row_design: RowDesign | None = None
     linear_fit: LinearFit | None = None
+    method: str = "logistic"
     never: Never = field(default_factory=Never)
 
 
@@ -49,8 +51,11 @@ def fit_backend(
 ) -> Fitted:
     """Fit the method of `options` on (a part of) a log."""
     within = Within.of(log, users, items)
-    if options.method != "logistic":
+    if options.method in {"popularity", "independence"}:
         return _fit_rates(log, options, within)
+    if options.method == "naive-bayes":
+        found = fit_by_rating(log, options, within, _eligible_counts(log, within)[0].sum())
+        return Fitted(found.backend, (), found.notes, method=options.method)
     encoders = Encoders.of(log, covariates)
     groups = _group_columns(encoders)
     if log.kind == "candidates":
@@ -75,10 +80,16 @@ def _fit_rates(log: InteractionLog, options: FitOptions, within: Within) -> Fitt
     eligible_users, eligible_items = _eligible_counts(log, within)
     overall = len(shown_users) / eligible_users.sum()
     if options.method == "independence":
-        return Fitted(Rates(np.full(log.n_users, overall), np.ones(log.n_items)))
+        constant = Rates(np.full(log.n_users, overall), np.ones(log.n_items))
+        return Fitted(constant, method=options.method)
+    if options.popularity_exponent is not None:
+        count = np.maximum(np.bincount(shown_items, minlength=log.n_items), 0.5)
+        power = count**options.popularity_exponent
+        mean = float(power @ eligible_items) / float(eligible_items.sum())
+        return Fitted(Rates(np.full(log.n_users, overall), power / mean), method=options.method)
     user = _rate(np.bincount(shown_users, minlength=log.n_users), eligible_users, overall)
     item = _rate(np.bincount(shown_items, minlength=log.n_items), eligible_items, overall)
-    return Fitted(Rates(user, item / overall))
+    return Fitted(Rates(user, item / overall), method=options.method)
 
 
 def _rate(observed: NDArray[Any], eligible: Floats, otherwise: float) -> Floats:
@@ -202,7 +213,10 @@ def _fitted_rows(
     inner = RowLogit(model, encoders, options.crosses, x, z)
     backend = _restricted(inner, never, always)
     fit = model if isinstance(model, LinearFit) else None
-    return Fitted(backend, groups, notes, row_design=design, linear_fit=fit, never=never)
+    method = "logistic" if options.classifier is None else "classifier"
+    return Fitted(
+        backend, groups, notes, row_design=design, linear_fit=fit, method=method, never=never
+    )
 
 
 def _restricted(inner: Backend, never: Never, always: Never) -> Backend:
@@ -225,16 +239,15 @@ def _fit_cells(
     within: Within,
     groups: tuple[str, ...],
 ) -> Fitted:
-    X = np.column_stack([np.ones(log.n_users), encoders.user.apply(log.users).matrix])
-    Z = np.column_stack([np.ones(log.n_items), encoders.item.apply(log.items).matrix])
-    never = never_observed(log, encoders)
-    grid = Grid.of(log, X, Z, within, never)
-    penalties, said, start = grid.effect_penalties(options)
-    found, user_of, item_of = grid.fit(options, penalties, start)
-    user_effect, item_effect = np.zeros(log.n_users), np.zeros(log.n_items)
-    user_effect[within.users] = found.user_effect[user_of]
-    item_effect[within.items] = found.item_effect[item_of]
-    inner = GridLogit(X @ found.B, Z, user_effect, item_effect)
-    notes = (*said, *_said(never, "observed"))
-    backend = _restricted(inner, never, Never())
-    return Fitted(backend, groups, notes, found.converged, found.iterations, never=never)
+    problem = CellProblem.of(log, encoders, options, within)
+    found, method = fit_cells(problem)
+    never = problem.never
+    return Fitted(
+        _restricted(found.backend, never, Never()),
+        groups,
+        (*found.notes, *_said(never, "observed")),
+        found.converged,
+        found.iterations,
+        method=method,
+        never=never,
+    )

@@ -22,6 +22,7 @@ from causalrec.nuisances._grid_logit import (
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
+    from causalrec.nuisances._cell_folds import HeldOut
     from causalrec.nuisances._never import Never
     from causalrec.nuisances._options import FitOptions, Within
 
@@ -49,6 +50,8 @@ class Grid:
         Observed cells.
     cross : float64 (p, q)
         X'OZ.
+    held_out : HeldOut or None
+        Cells that the fit is not to see.
     """
 
     log: InteractionLog
@@ -59,13 +62,25 @@ class Grid:
     by_user: Floats
     by_item: Floats
     cross: Floats
+    held_out: HeldOut | None = None
 
     @classmethod
-    def of(cls, log: InteractionLog, X: Floats, Z: Floats, within: Within, never: Never) -> Grid:
+    def of(
+        cls,
+        log: InteractionLog,
+        X: Floats,
+        Z: Floats,
+        within: Within,
+        never: Never,
+        held_out: HeldOut | None = None,
+    ) -> Grid:
         """Collect it from a log."""
         import scipy.sparse as sp
 
         users, items = within.observed(log)
+        if held_out is not None:
+            seen = ~held_out.cells(users, items)
+            users, items = users[seen], items[seen]
         if not len(users):
             raise DataError("No cell was observed among the users and items to fit on.")
         observed = sp.csr_array(
@@ -74,12 +89,18 @@ class Grid:
         by_user = np.bincount(users, minlength=log.n_users)[within.users].astype(np.float64)
         by_item = np.bincount(items, minlength=log.n_items)[within.items].astype(np.float64)
         cross = np.asarray(X.T @ (observed @ Z))
-        return cls(log, within, never, X[within.users], Z[within.items], by_user, by_item, cross)
+        X, Z = X[within.users], Z[within.items]
+        return cls(log, within, never, X, Z, by_user, by_item, cross, held_out)
 
     @property
     def everything(self) -> bool:
-        """Whether the log declares every cell eligible."""
-        return self.log.eligible_block(slice(0, 1)) is None
+        """Whether every cell is part of the fit, but for never-observed profiles."""
+        return self.held_out is None and self.log.eligible_block(slice(0, 1)) is None
+
+    @property
+    def eligible(self) -> Callable[[slice], Bools | None] | None:
+        """Block of users within -> items within that are part of the fit; None: all."""
+        return self._eligible(np.arange(len(self.X)), np.arange(len(self.Z)))
 
     def effect_penalties(
         self, options: FitOptions
@@ -89,10 +110,9 @@ class Grid:
         Where it is not given, it is one over the variance of the effects, estimated from how much
         more the counts vary around a fit without effects than chance would have them.
         """
-        wanted = (options.user_effects, options.item_effects)
-        given = options.effect_regularization
-        if given is not None or not any(wanted):
-            return (given if wanted[0] else None, given if wanted[1] else None), (), None
+        wanted, given = (options.user_effects, options.item_effects), given_ridges(options)
+        if given is not None:
+            return given, (), None
         rough = replace(options, tolerance=ROUGH)
         found, user_of, item_of = self.fit(rough, (None, None))
         problem, _, _ = self.problem(options, (None, None))
@@ -102,20 +122,7 @@ class Grid:
             excess_variance(self.by_user, mean_u[user_of], spread_u[user_of]),
             excess_variance(self.by_item, mean_i[item_of], spread_i[item_of]),
         )
-        user, item = (
-            1.0 / v if use and v > LEAST_VARIANCE else None
-            for use, v in zip(wanted, variances, strict=True)
-        )
-        words = [
-            f"{side} effects have a standard deviation of {variance**0.5:.2g} on the logit"
-            if penalty is not None
-            else f"{side} counts vary no more than the features explain: no {side} effects"
-            for side, use, variance, penalty in zip(
-                ("user", "item"), wanted, variances, (user, item), strict=True
-            )
-            if use
-        ]
-        return (user, item), (f"Effects: {'; '.join(words)}.",), found.B
+        return (*ridges_of_effects(wanted, variances, "logit"), found.B)
 
     def fit(
         self, options: FitOptions, penalties: Penalties, start: Floats | None = None
@@ -138,15 +145,11 @@ class Grid:
         user_effects, item_effects = (penalty is not None for penalty in penalties)
         X, cu, nu, user_of = _side(self.X, self.by_user, user_effects, may_bucket)
         Z, ci, ni, item_of = _side(self.Z, self.by_item, item_effects, may_bucket)
-        penalty = np.full((X.shape[1], Z.shape[1]), options.cross_regularization)
-        if not options.crosses:
-            penalty[:] = NO_CROSS
-        penalty[0], penalty[:, 0] = options.regularization, options.regularization
-        penalty[0, 0] = 0.0
         problem = GridProblem(
             X=X, Z=Z, user_count=cu, item_count=ci, observed_by_user=nu, observed_by_item=ni,
-            cross=self.cross, penalty=penalty, user_penalty=penalties[0],
-            item_penalty=penalties[1], eligible=self._eligible(user_of, item_of),
+            cross=self.cross, penalty=ridges(options, X.shape[1], Z.shape[1]),
+            user_penalty=penalties[0], item_penalty=penalties[1],
+            eligible=self._eligible(user_of, item_of),
         )  # fmt: skip
         return problem, user_of, item_of
 
@@ -180,7 +183,47 @@ class Grid:
                 allowed = self.log.eligible_block(slice(int(user), int(user) + 1))
                 if allowed is not None:
                     inside[at] &= allowed[0, items]
+        if self.held_out is not None:
+            inside &= ~self.held_out.block(users, items)
         return inside
+
+
+def ridges(options: FitOptions, p: int, q: int) -> Floats:
+    """Return the ridge of each coefficient of B, (p, q)."""
+    penalty = np.full((p, q), options.cross_regularization)
+    if not options.crosses:
+        penalty[:] = NO_CROSS
+    penalty[0], penalty[:, 0] = options.regularization, options.regularization
+    penalty[0, 0] = 0.0
+    return penalty
+
+
+def given_ridges(options: FitOptions) -> Penalties | None:
+    """Return the ridges of user and item effects where nothing is to be estimated, else None."""
+    wanted, given = (options.user_effects, options.item_effects), options.effect_regularization
+    if given is None and any(wanted):
+        return None
+    return given if wanted[0] else None, given if wanted[1] else None
+
+
+def ridges_of_effects(
+    wanted: tuple[bool, bool], variances: tuple[float, float], scale: str
+) -> tuple[Penalties, tuple[str, ...]]:
+    """Return one over the variances of user and item effects, and what to say about them."""
+    user, item = (
+        1.0 / v if use and v > LEAST_VARIANCE else None
+        for use, v in zip(wanted, variances, strict=True)
+    )
+    words = [
+        f"{side} effects have a standard deviation of {variance**0.5:.2g} on the {scale}"
+        if penalty is not None
+        else f"{side} counts vary no more than the features explain: no {side} effects"
+        for side, use, variance, penalty in zip(
+            ("user", "item"), wanted, variances, (user, item), strict=True
+        )
+        if use
+    ]
+    return (user, item), (f"Effects: {'; '.join(words)}.",)
 
 
 def _side(

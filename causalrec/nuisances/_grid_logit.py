@@ -170,13 +170,15 @@ def expected_by_side(
     return mean_user, spread_user, mean_item, spread_item
 
 
-def excess_variance(observed: Floats, mean: Floats, spread: Floats) -> float:
+def excess_variance(
+    observed: Floats, mean: Floats, spread: Floats, slope: Floats | None = None
+) -> float:
     """Return the variance of effects on the logit, from the overdispersion of counts.
 
     Counts vary around their means by `spread` if nothing but the features acts, and by
-    spread + variance x spread^2 if each has an effect of its own (the method of moments of
-    DerSimonian & Laird 1986, equation 8, with first-order effects). An excess of less than two
-    standard errors is taken for chance.
+    spread + variance x slope^2 if each has an effect of its own (the method of moments of
+    DerSimonian & Laird 1986, equation 8, with first-order effects; the slope of the mean is the
+    spread itself on the logit). An excess of less than two standard errors is taken for chance.
 
     Examples
     --------
@@ -187,8 +189,9 @@ def excess_variance(observed: Floats, mean: Floats, spread: Floats) -> float:
     0.383
     """
     excess = float(((observed - mean) ** 2).sum() - spread.sum())
-    squares = float((spread**2).sum())
-    return excess / squares if excess > 2.0 * (2.0 * squares) ** 0.5 else 0.0
+    by_chance = (2.0 * float((spread**2).sum())) ** 0.5
+    squares = float(((spread if slope is None else slope) ** 2).sum())
+    return excess / squares if excess > 2.0 * by_chance else 0.0
 
 
 def blocks(n_users: int, n_items: int) -> list[slice]:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from causalrec.errors import ConvergenceWarning, StudyError
+from causalrec.errors import ConvergenceWarning
 from causalrec.nuisances._base import Floats, Propensity, sampling_rate, subject_of
 from causalrec.nuisances._clipping import Clipping, clip_cells, clip_rows
 from causalrec.nuisances._features import Covariates, choose_covariates
 from causalrec.nuisances._fit import Fitted, fit_backend, fit_rows_by_fold
+from causalrec.nuisances._methods import (
+    WITH_COVARIATES,
+    Method,
+    check_pairs,
+    settle,
+    without_covariates,
+)
 from causalrec.nuisances._options import FitOptions
 from causalrec.nuisances._parameters import Parameters
 
@@ -25,24 +32,47 @@ if TYPE_CHECKING:
     from causalrec.nuisances._features import RowDesign
     from causalrec.nuisances._linear import LinearFit
 
-Method = Literal["logistic", "popularity", "independence"]
 Bools = NDArray[np.bool_]
 
 
 class PropensityModel(Parameters, Propensity):
     """P(observed | covariates) of every cell of the grid, or P(exposed | covariates) of rows.
 
-    On a *ratings* log the logistic method maximises the Bernoulli likelihood over all eligible
-    cells, with the features of users and items, their crosses x_u' B z_i and ridge effects of
-    users and items, without building the design. On a *candidates* log it is a logistic
-    regression of the exposure on the adjustment set, row by row.
+    On a *ratings* log the default maximises the Bernoulli likelihood over all eligible cells,
+    with the features of users and items, their crosses x_u' B z_i and ridge effects of users and
+    items, without building the design. On a *candidates* log it is a logistic regression of the
+    exposure on the adjustment set, row by row.
 
     Parameters
     ----------
-    method : {"logistic", "popularity", "independence"}
-        "popularity" is n_u n_i / N, at most 1 (an unseen user or item counts half a cell);
-        "independence" is one constant. Neither can repair selection that goes through anything
-        but activity and popularity: `diagnostics` compares the balance within groups.
+    method : str or classifier, default "auto"
+        ================= =====================================================================
+        "auto"            by size: up to 5e7 cells "logistic"; above, "cloglog" where users and
+                          items fall into at most 1e7 pairs of profiles and all cells are
+                          eligible; else "case-control". `method_` and `notes_` say which and why.
+        "logistic"        logit of the whole grid, a block of users at a time: the reference. On
+                          candidates the only one, with "popularity" and "independence".
+        "cloglog"         p = 1 - exp(-exp(.)): the exact likelihood of all cells without going
+                          over them, in O(observed + pairs of profiles), by EM. For large grids
+                          whose features are words or few numbers.
+        "case-control"    logit on all observed cells and `controls` times as many of the others,
+                          converged, its intercept corrected. For large grids with many numbers.
+        "low-rank"        `rank` factors on top of the logit of the whole grid (1-bit matrix
+                          completion), each cell predicted by a model that has not seen it. For
+                          tastes that no feature describes; it does not repair more because its
+                          log-loss is better: look at balance. With covariates=[] it stands on
+                          effects alone.
+        "naive-bayes"     P(observed | rating) from a small randomised slice: the one that repairs
+                          selection on the rating itself. Of recorded cells only: for "snips" and
+                          "ips", not "dr".
+        "popularity"      n_u n_i / N, at most 1 (an unseen user or item counts half a cell), or a
+                          power law of n_i (`popularity_exponent`).
+        "independence"    one constant.
+        a classifier      any scikit-learn one, on features and crosses (as `classifier=`).
+        ================= =====================================================================
+
+        Popularity and independence cannot repair selection that goes through anything but
+        activity and popularity: `diagnostics` compares the balance within groups.
     regularization : float, default 1
         Ridge of the features' own coefficients, in units of cells (scikit-learn's 1 / C);
         numeric features are standardised.
@@ -64,9 +94,25 @@ class PropensityModel(Parameters, Propensity):
         Smallest propensity; what lies below is raised to it and counted (for exposures, what
         lies above 1 - clip is lowered too). Default: no clipping.
     classifier : object, optional
-        A scikit-learn classifier for the rows of candidates, instead of the logistic one.
+        A scikit-learn classifier instead of the logistic model: of the rows of candidates, or of
+        the cells of ratings (all of them up to 500,000, else a corrected case-control sample).
+    rank : int, default 4
+        Largest number of factors of "low-rank".
+    factor_regularization : float, default 15
+        Their ridge, in units of cells.
+    cell_folds : int, optional
+        Folds over cells of "low-rank" (default 5) and, where given, of "logistic": each cell is
+        predicted by a model whose likelihood did not see it.
+    controls : int, default 3
+        Unobserved cells drawn for each observed one, by "case-control" and by a classifier.
+    popularity_exponent : float, optional
+        With method="popularity": p is proportional to n_i ** exponent, with the observed share as
+        its mean, at most 1.
+    randomized : InteractionLog, optional
+        Ratings of cells drawn at random, for "naive-bayes"; default: the log's randomised slice.
     random_state : int, optional
-        Given to a `classifier` that takes one; the other methods draw nothing.
+        Of the controls, the folds of cells, the start of the factors, and of a `classifier` that
+        takes one; the other methods draw nothing.
     tolerance : float, default 1e-5
         Largest gradient at convergence, in units of standard errors.
     max_iterations : int, default 1000
@@ -74,6 +120,10 @@ class PropensityModel(Parameters, Propensity):
     Attributes
     ----------
     of_ : "observed" or "exposure"
+    method_ : str
+        The method that was used: what "auto" chose, or "classifier".
+    depends_on_outcome : bool
+        Whether P is of recorded cells only ("naive-bayes").
     sampling_rate_ : float
         The rate of the part of the split it was fitted on; 1.0 for a whole log.
     covariates_ : tuple of str
@@ -88,8 +138,11 @@ class PropensityModel(Parameters, Propensity):
 
     References
     ----------
-    Schnabel, Swaminathan, Singh, Chandak & Joachims (2016), "Recommendations as Treatments";
-    Rosenbaum & Rubin (1983), "The central role of the propensity score", Biometrika 70.
+    Schnabel, Swaminathan, Singh, Chandak & Joachims (2016), "Recommendations as Treatments",
+    section 5.1 (naive Bayes, logistic regression); Rosenbaum & Rubin (1983), "The central role of
+    the propensity score", Biometrika 70; King & Zeng (2001), "Logistic Regression in Rare Events
+    Data", Political Analysis 9 (case-control); Ma & Chen (2019), "Missing Not at Random in Matrix
+    Completion" (low rank).
 
     Examples
     --------
@@ -108,7 +161,7 @@ class PropensityModel(Parameters, Propensity):
 
     def __init__(
         self,
-        method: Method = "logistic",
+        method: Method | Any = "auto",
         *,
         regularization: float = 1.0,
         cross_regularization: float = 30.0,
@@ -119,6 +172,12 @@ class PropensityModel(Parameters, Propensity):
         covariates: Sequence[str] | None = None,
         clip: float | None = None,
         classifier: Any = None,
+        rank: int = 4,
+        factor_regularization: float = 15.0,
+        cell_folds: int | None = None,
+        controls: int = 3,
+        popularity_exponent: float | None = None,
+        randomized: InteractionLog | None = None,
         random_state: int | None = 0,
         tolerance: float = 1e-5,
         max_iterations: int = 1000,
@@ -133,6 +192,12 @@ class PropensityModel(Parameters, Propensity):
         self.covariates = covariates
         self.clip = clip
         self.classifier = classifier
+        self.rank = rank
+        self.factor_regularization = factor_regularization
+        self.cell_folds = cell_folds
+        self.controls = controls
+        self.popularity_exponent = popularity_exponent
+        self.randomized = randomized
         self.random_state = random_state
         self.tolerance = tolerance
         self.max_iterations = max_iterations
@@ -204,7 +269,8 @@ class PropensityModel(Parameters, Propensity):
         """
         log.require("ratings", "candidates", purpose="estimating propensities")
         self._check(log, weights)
-        if log.kind != "candidates" or self.method != "logistic" or self.classifier is not None:
+        method, classifier = settle(self.method, self.classifier, log)
+        if log.kind != "candidates" or method != "logistic" or classifier is not None:
             return None
         chosen, options = self._choose(log, graph), self._options(log)
         parts = folds.of_cells(log.user_codes, log.item_codes).astype(np.int16)
@@ -219,6 +285,8 @@ class PropensityModel(Parameters, Propensity):
 
     def _take(self, log: InteractionLog, chosen: Covariates, fitted: Fitted) -> PropensityModel:
         self.of_ = subject_of(log)
+        self.method_ = fitted.method
+        self.depends_on_outcome = fitted.method == "naive-bayes"
         self.sampling_rate_ = sampling_rate(log)
         self.user_ids_, self.item_ids_ = log.user_ids, log.item_ids
         self._backend: Backend = fitted.backend
@@ -240,61 +308,26 @@ class PropensityModel(Parameters, Propensity):
         return self
 
     def _check(self, log: InteractionLog, weights: Floats | None) -> None:
-        if weights is not None and (log.kind != "candidates" or self.method != "logistic"):
-            raise StudyError(
-                "Row weights are for a logistic model on a log of candidates, which is fitted to"
-                f" rows; method={self.method!r} on a log of {log.kind} is not. Leave them out, or"
-                " give the propensities."
-            )
-        if self.method not in {"logistic", "popularity", "independence"}:
-            raise StudyError(
-                f"There is no propensity method {self.method!r}; choose 'logistic', 'popularity'"
-                " or 'independence', or give the propensities (KnownPropensity)."
-            )
-        for name in ("regularization", "cross_regularization", "effect_regularization"):
-            ridge = getattr(self, name)
-            if ridge is not None and not ridge > 0:
-                raise StudyError(f"{name} must be positive, not {ridge!r}.")
+        method, classifier = settle(self.method, self.classifier, log)
+        check_pairs(method, classifier, self, log, weighted=weights is not None)
         self._clipping = Clipping.of(self.clip)
 
     def _choose(self, log: InteractionLog, graph: CausalGraph | None) -> Covariates:
-        if self.method == "logistic":
+        method, _ = settle(self.method, self.classifier, log)
+        if method in WITH_COVARIATES:
             return choose_covariates(log, graph, self.covariates)
-        note = {
-            "popularity": "The propensity is the user's activity times the item's popularity:"
-            " no covariate of the graph enters.",
-            "independence": "The propensity is one constant: no covariate enters, nothing is"
-            " repaired.",
-        }[self.method]
-        return Covariates((), (), notes=(note,))
+        return without_covariates(method, self.popularity_exponent)
 
     def _options(self, log: InteractionLog) -> FitOptions:
-        grid = log.kind == "ratings"
-        if not grid and self.method == "logistic" and (self.user_effects or self.item_effects):
-            raise StudyError(
-                "On a candidates log the propensity is a function of the covariates of the graph:"
-                " user and item effects are not available. Leave user_effects and item_effects"
-                " out, or add columns that carry what they should."
-            )
-        return FitOptions(
-            method=self.method,
-            regularization=self.regularization,
-            cross_regularization=self.cross_regularization,
-            effect_regularization=self.effect_regularization,
-            user_effects=grid if self.user_effects is None else self.user_effects,
-            item_effects=grid if self.item_effects is None else self.item_effects,
-            crosses=self.crosses,
-            classifier=self.classifier,
-            random_state=self.random_state,
-            tolerance=self.tolerance,
-            max_iterations=self.max_iterations,
-        )
+        method, classifier = settle(self.method, self.classifier, log)
+        return FitOptions.of(self, method, classifier, effects=log.kind == "ratings")
 
     def _count_clipped(self, log: InteractionLog) -> None:
         self.n_clipped_, self.share_clipped_ = 0, 0.0
         if self.clip is None:
             return
-        count = clip_cells if self.of_ == "observed" else clip_rows
+        by_cell = self.of_ == "observed" and not self.depends_on_outcome
+        count = clip_cells if by_cell else clip_rows
         self.n_clipped_, total = count(self._clipping, self._backend, log, self.of_)
         self.share_clipped_ = self.n_clipped_ / max(total, 1)
 
@@ -314,6 +347,20 @@ class PropensityModel(Parameters, Propensity):
     def block(self, users: slice) -> Floats:
         """Return P of a block of users against all items, clipped as asked; (b, n_items)."""
         p = self._fitted.block(users)
+        return self._clipping.apply(p, self.of_)
+
+    def of_cells(
+        self, log: InteractionLog, user_codes: NDArray[Any], item_codes: NDArray[Any]
+    ) -> Floats:
+        """Return P of aligned cells by the codes of a log, at its outcomes where P depends on them.
+
+        By naive Bayes a cell that the log has no outcome of gets P(observed): no weight reads it; a
+        decision on support does.
+        """
+        if not self.depends_on_outcome:
+            return super().of_cells(log, user_codes, item_codes)
+        by_rating: Any = self._fitted
+        p = by_rating.of_cells(log, np.asarray(user_codes), np.asarray(item_codes))
         return self._clipping.apply(p, self.of_)
 
     def for_fitted_rows(self, log: InteractionLog, rows: Bools) -> Floats | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from causalrec.nuisances._grid_logit import blocks
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
+    from causalrec.nuisances._model import PropensityModel
 
 Bools = NDArray[np.bool_]
 
@@ -31,6 +32,31 @@ class FitOptions:
     random_state: int | None
     tolerance: float
     max_iterations: int
+    rank: int
+    factor_regularization: float
+    cell_folds: int | None
+    controls: int
+    popularity_exponent: float | None
+    randomized: InteractionLog | None
+
+    @classmethod
+    def of(
+        cls, model: PropensityModel, method: str, classifier: Any, *, effects: bool
+    ) -> FitOptions:
+        """Settle the parameters of a model.
+
+        Parameters
+        ----------
+        model : PropensityModel
+        method : str
+        classifier : object or None
+        effects : bool
+            Whether there are user and item effects where the model leaves it open.
+        """
+        stored = {field.name: getattr(model, field.name) for field in fields(cls)}
+        for side in ("user_effects", "item_effects"):
+            stored[side] = effects if stored[side] is None else stored[side]
+        return cls(**(stored | {"method": method, "classifier": classifier}))
 
 
 @dataclass(frozen=True)

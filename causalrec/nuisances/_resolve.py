@@ -12,7 +12,6 @@ from causalrec.errors import DataError, OverlapWarning
 from causalrec.nuisances._base import Floats, Propensity, sampling_rate, subject_of
 from causalrec.nuisances._known import CellValues, KnownPropensity
 from causalrec.nuisances._model import PropensityModel
-from causalrec.nuisances._shadow import ShadowPropensity
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
@@ -30,8 +29,8 @@ def resolve_propensity(
     ----------
     propensity : Propensity, array, str, float or None
         A fitted model or known propensities, as they are; an array (a value a cell or a row), a
-        column's name or a constant; None: those logged with the log, else a logistic model fitted
-        here (its `notes_` say so).
+        column's name or a constant; None: those logged with the log, else a model is fitted here,
+        by a method chosen by size (its `notes_` say so).
     log : InteractionLog
     graph : CausalGraph, optional
         Decides the covariates where a model is fitted here.
@@ -56,7 +55,10 @@ def resolve_propensity(
                 note="The propensities are those logged by the policy.",
             )
         model = PropensityModel().fit(log, graph)
-        model.notes_ = ("No propensity was given: a logistic one was fitted.", *model.notes_)
+        kind = {"logistic": "logistic", "cloglog": "complementary log-log"}.get(
+            model.method_, model.method_
+        )
+        model.notes_ = (f"No propensity was given: a {kind} one was fitted.", *model.notes_)
         return model
     if not isinstance(propensity, Propensity):
         return KnownPropensity(propensity, of, log=log)
@@ -119,14 +121,9 @@ def cell_propensity(
     if isinstance(propensity, KnownPropensity) and propensity.by_row and not propensity.bound:
         by_row = CellValues.of(log, propensity.for_rows(log)).at(users, items)
         return _rescaled(by_row, propensity, log, count=True)
-    if isinstance(propensity, ShadowPropensity):
-        return _rescaled(propensity.of_cells(log, users, items), propensity, log, count=True)
     if isinstance(propensity, KnownPropensity):
         propensity.check_grid(log)
-    to_user, to_item = propensity.aligned(log)
-    users = users if to_user is None else to_user[users]
-    items = items if to_item is None else to_item[items]
-    return _rescaled(propensity.predict_codes(users, items), propensity, log, count=True)
+    return _rescaled(propensity.of_cells(log, users, items), propensity, log, count=True)
 
 
 def grid_propensity(propensity: Propensity, log: InteractionLog, users: slice) -> Floats:
@@ -143,19 +140,13 @@ def grid_propensity(propensity: Propensity, log: InteractionLog, users: slice) -
             shape = (len(range(*users.indices(log.n_users))), log.n_items)
             constant = np.full(shape, propensity.predict_codes(np.zeros(1), np.zeros(1))[0])
             return _rescaled(constant, propensity, log, count=False)
+    same_codes = all(codes is None for codes in propensity.aligned(log))
+    if same_codes and not propensity.depends_on_outcome:
+        return _rescaled(propensity.block(users), propensity, log, count=False)
     mine = np.arange(log.n_users)[users]
     rows, columns = np.repeat(mine, log.n_items), np.tile(np.arange(log.n_items), len(mine))
-    if isinstance(propensity, ShadowPropensity):
-        of_cells = propensity.of_cells(log, rows, columns).reshape(len(mine), log.n_items)
-        return _rescaled(of_cells, propensity, log, count=False)
-    to_user, to_item = propensity.aligned(log)
-    if to_user is None and to_item is None:
-        return _rescaled(propensity.block(users), propensity, log, count=False)
-    p = propensity.predict_codes(
-        rows if to_user is None else to_user[rows],
-        columns if to_item is None else to_item[columns],
-    )
-    return _rescaled(p.reshape(len(mine), log.n_items), propensity, log, count=False)
+    p = propensity.of_cells(log, rows, columns).reshape(len(mine), log.n_items)
+    return _rescaled(p, propensity, log, count=False)
 
 
 def _rescaled(p: Floats, propensity: Propensity, log: InteractionLog, *, count: bool) -> Floats:

@@ -97,6 +97,7 @@ class ShadowPropensity(Parameters, Propensity):
 
     user_ids_ = None
     item_ids_ = None
+    depends_on_outcome = True
 
     def __init__(
         self,
