@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 
 from causalrec.factorization._common import Floats, Integers
 from causalrec.factorization._state import State
+from causalrec.threads import one_blas_thread
+
+Kernel = Literal["auto", "scipy", "numba"]
 
 USERS_AT_ONCE = 256
+
+# Below this many scores numpy has sorted them before a cold compilation is done.
+SCORES_WORTH_COMPILING = 1e8
 
 
 def top_k(scores: Floats, k: int) -> tuple[Integers, Integers, Integers]:
@@ -44,9 +51,26 @@ def top_k(scores: Floats, k: int) -> tuple[Integers, Integers, Integers]:
 
 
 def ranked_blocks(
-    state: State, users: Integers, k: int, *, exclude_seen: bool
+    state: State, users: Integers, k: int, *, exclude_seen: bool, kernel: Kernel = "auto"
 ) -> Iterator[tuple[Integers, Integers, Integers, Floats]]:
-    """Yield (user codes, ranks, item codes, scores) for blocks of users."""
+    """Yield (user codes, ranks, item codes, scores) for blocks of users.
+
+    Parameters
+    ----------
+    state : State
+    users : int array, shape (b,)
+        Codes of the users, in any order.
+    k : int
+    exclude_seen : bool
+        Leave out what the user has an outcome for.
+    kernel : {"auto", "scipy", "numba"}
+        "auto" compiles (numba) from 10^8 scores on; the lists are the same.
+    """
+    n_items = len(state.low_rank[1])
+    worth = len(users) * n_items >= SCORES_WORTH_COMPILING
+    if n_items and (kernel == "numba" or (kernel == "auto" and worth)):
+        yield from _by_numba(state, users, min(k, n_items), exclude_seen)
+        return
     for start in range(0, len(users), USERS_AT_ONCE):
         part = users[start : start + USERS_AT_ONCE]
         scores = state.block(part)
@@ -54,3 +78,26 @@ def ranked_blocks(
             scores[state.seen_in(part)] = -np.inf
         rows, ranks, columns = top_k(scores, k)
         yield part[rows], ranks, columns, scores[rows, columns]
+
+
+def _by_numba(
+    state: State, users: Integers, k: int, exclude_seen: bool
+) -> Iterator[tuple[Integers, Integers, Integers, Floats]]:
+    """Score each block into the same memory, and choose in one pass over it."""
+    from causalrec.factorization._numba_ranking import best_columns
+
+    left, right = state.low_rank
+    across = np.asfortranarray(right.T)
+    memory = np.empty((min(USERS_AT_ONCE, len(users)), len(right)), dtype=left.dtype)
+    pointer = np.asarray(state.seen_pointer if exclude_seen else [], dtype=np.int64)
+    seen = np.asarray(state.seen_items, dtype=np.int32)
+    for start in range(0, len(users), USERS_AT_ONCE):
+        part = np.asarray(users[start : start + USERS_AT_ONCE], dtype=np.int64)
+        scores = memory[: len(part)]
+        with one_blas_thread():
+            np.matmul(left[part], across, out=scores)
+        found = np.empty((len(part), k), dtype=np.int64)
+        best = np.empty((len(part), k), dtype=left.dtype)
+        best_columns(scores, part, pointer, seen, found, best)
+        rows, ranks = np.nonzero(found >= 0)
+        yield part[rows], ranks + 1, found[rows, ranks], best[rows, ranks]
