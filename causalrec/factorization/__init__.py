@@ -1,8 +1,17 @@
 """Matrix factorisation trained on scores of a biased log, and its kernels."""
 
+from causalrec.factorization._exposure_factors import ExposureFactors, exposure_factors
 from causalrec.factorization._files import load_model
 from causalrec.factorization._model import DebiasedMF
 from causalrec.factorization._protocols import Recommender
 from causalrec.factorization._tuning import TuningResult, tune
 
-__all__ = ["DebiasedMF", "Recommender", "TuningResult", "load_model", "tune"]
+__all__ = [
+    "DebiasedMF",
+    "ExposureFactors",
+    "Recommender",
+    "TuningResult",
+    "exposure_factors",
+    "load_model",
+    "tune",
+]

@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from causalrec.errors import DataError, StudyError, near_miss
+from causalrec.factorization._adjustments import Popularity
 from causalrec.factorization._common import RidgeForm
+from causalrec.factorization._objectives import (
+    Objected,
+    Objective,
+    check_objective,
+    prepare_objective,
+    training_recipe,
+)
 from causalrec.factorization._options import check_options
 from causalrec.factorization._predictions import Predictions
-from causalrec.factorization._prepare import Prepared, prepare, propensities, state_of
+from causalrec.factorization._prepare import Prepared, propensities, state_of
 from causalrec.factorization._training import (
     Estimator,
     FeaturesAs,
@@ -46,11 +54,12 @@ class DebiasedMF(Predictions):
 
     Parameters
     ----------
-    estimator : {"naive", "ips", "snips", "dr", "mrdr"}, default "mrdr"
+    estimator : {"naive", "ips", "snips", "dr", "mrdr", "robust_ips"}, default "mrdr"
         What the observed cells weigh. naive: 1. ips and snips: 1 / p; with weights of mean 1 the
         two train the same model (they differ in evaluation). dr: the score over all cells, with
         the imputation g named by `imputation`. mrdr: the score with g fitted on weights
-        (1 - p) / p^2, which minimise its variance (Farajtabar et al. 2018, eq. 12).
+        (1 - p) / p^2, which minimise its variance (Farajtabar et al. 2018, eq. 12). robust_ips:
+        the weights within `sensitivity` of 1 / p that make the self-normalised loss largest.
     n_factors : int, default 32
         Rank k of the interaction; 0 leaves the biases alone.
     regularization : float, default 8.0
@@ -93,6 +102,26 @@ class DebiasedMF(Predictions):
         Threads of the compiled kernels; the result does not depend on it.
     random_state : int or None, default 0
         Seed of the start and of the order of "sgd".
+    objective : {"preference", "effect"}, default "preference"
+        preference: the outcome of a cell if it is observed or exposed. effect: what exposing it
+        adds, from a log of candidates; the target is the two-arm score of every candidate (Sato
+        et al. 2019, 2020), for estimator "dr", "mrdr" or "ips". Scores are noisier than outcomes,
+        and the ridge is multiplied by how much, so `regularization` still counts in outcomes.
+    sensitivity : float, default 1.0
+        Of "robust_ips": how far the odds of being observed may be from p / (1 - p), as a factor
+        (Ding et al. 2022). Their sum of weighted losses is largest at the upper bound of every
+        weight; here weights are self-normalised, so the worst ones depend on the losses.
+    use_randomized : bool or float in (0, 1), default False
+        True: the cells of the log's randomised slice, which need no propensity, count beside the
+        selected ones in proportion to the effective sample sizes; a number is their share of the
+        loss. For "ips" and "snips". False: they are cells like the others.
+    popularity : {"ignore", "remove", "adjust"}, default "ignore"
+        The outcome as f x popularity^exponent, fitted by least squares. remove: predict f, what
+        would be liked were all items equally popular (PD); adjust: multiply popularity back in
+        (PDA; Zhang et al. 2021). For "naive", "ips" and "snips". It helps where people follow the
+        crowd, and harms where items are popular because they are good.
+    popularity_exponent : float, default 0.2
+        Declared, since one log does not say how much of popularity is quality.
 
     Attributes
     ----------
@@ -155,6 +184,11 @@ class DebiasedMF(Predictions):
         kernel: Kernel = "auto",
         n_jobs: int = 1,
         random_state: int | None = 0,
+        objective: Objective = "preference",
+        sensitivity: float = 1.0,
+        use_randomized: bool | float = False,
+        popularity: Popularity = "ignore",
+        popularity_exponent: float = 0.2,
     ) -> None:
         self.estimator = estimator
         self.n_factors = n_factors
@@ -173,6 +207,11 @@ class DebiasedMF(Predictions):
         self.kernel = kernel
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.objective = objective
+        self.sensitivity = sensitivity
+        self.use_randomized = use_randomized
+        self.popularity = popularity
+        self.popularity_exponent = popularity_exponent
 
     # ------------------------------------------------------------------ parameters
 
@@ -235,14 +274,23 @@ class DebiasedMF(Predictions):
         """
         recipe = self._recipe()
         given = user_features, item_features
-        prepared = prepare(log, propensity, graph, recipe, self.features, given=given)
-        trained = train(prepared.problem, recipe)
-        return self._remember(log, prepared, trained)
+        objected = self._objected(log, propensity, graph, given=given)
+        trained = objected.finish(train(objected.prepared.problem, recipe))
+        return self._remember(objected.log, objected.prepared, trained)
+
+    def _objected(
+        self, log: InteractionLog, propensity: Any, graph: CausalGraph | None, **more: Any
+    ) -> Objected:
+        """Return the training problem of a log under this model's options."""
+        options, recipe = self.get_params(), self._recipe()
+        return prepare_objective(options, log, propensity, graph, recipe, **more)
 
     def _recipe(self) -> Recipe:
         options = self.get_params()
         check_options(options)
-        return Recipe(**{one.name: options[one.name] for one in fields(Recipe)})
+        check_objective(options)
+        recipe = Recipe(**{one.name: options[one.name] for one in fields(Recipe)})
+        return training_recipe(options, recipe)
 
     def _remember(self, log: InteractionLog, prepared: Prepared, trained: Trained) -> Self:
         """Keep what was fitted in the attributes that scikit-learn's conventions name."""
@@ -296,6 +344,11 @@ class DebiasedMF(Predictions):
         """
         from causalrec.factorization._fold_in import folded_state
 
+        if self.objective != "preference" or self.popularity != "ignore":
+            raise StudyError(
+                "fold_in solves for outcomes; a model of objective='effect' or with popularity="
+                " predicts something else: fit it again on a log that has the new users."
+            )
         state = self._fitted
         if propensity is None and self.estimator != "naive" and log.logging_propensity is None:
             raise DataError(

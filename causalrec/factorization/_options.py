@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from causalrec.errors import StudyError, near_miss
+from causalrec.factorization._adjustments import Popularity
 from causalrec.factorization._common import RidgeForm
 from causalrec.factorization._training import (
     Estimator,
@@ -16,6 +17,8 @@ from causalrec.factorization._training import (
 )
 
 CHOICES: dict[str, tuple[str, ...]] = {
+    "objective": ("preference", "effect"),
+    "popularity": get_args(Popularity),
     "estimator": get_args(Estimator),
     "imputation": get_args(Imputation),
     "features_as": get_args(FeaturesAs),
@@ -42,7 +45,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     Traceback (most recent call last):
     ...
     causalrec.errors.StudyError: estimator='mrrd' of DebiasedMF is not one of 'naive', 'ips', \
-'snips', 'dr', 'mrdr'. Did you mean 'mrdr'?
+'snips', 'dr', 'mrdr', 'robust_ips'. Did you mean 'mrdr'?
     """
     for name, value in options.items():
         if name in CHOICES and value not in CHOICES[name]:

@@ -27,12 +27,13 @@ from causalrec.factorization._prior_sweeps import (
     fit_doubly_robust_with_prior,
     fit_weighted_with_prior,
 )
+from causalrec.factorization._robust import fit_robust
 from causalrec.factorization._sgd import fit_doubly_robust_sgd, fit_weighted_sgd
 from causalrec.factorization._side_features import PriorScale
 from causalrec.factorization._weighted import Fit, fit_weighted, mean_one
 from causalrec.threads import one_blas_thread
 
-Estimator = Literal["naive", "ips", "snips", "dr", "mrdr"]
+Estimator = Literal["naive", "ips", "snips", "dr", "mrdr", "robust_ips"]
 Imputation = Literal["constant", "biases", "naive", "ips"]
 Solver = Literal["als", "sgd"]
 Kernel = Literal["auto", "scipy", "numba"]
@@ -61,6 +62,7 @@ class Recipe:
     kernel: Kernel
     n_jobs: int
     random_state: int | None
+    sensitivity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class Problem:
     outcome, propensity : float64 array, shape (n,)
     x, z : float64 array, shapes (n_users, p), (n_items, q), or None
         Encoded features; None where the model uses none.
+    noise : float
+        How much noisier the target is than an outcome: weights have mean 1 / noise, so that the
+        ridge counts in outcomes.
     """
 
     pattern: Pattern
@@ -80,6 +85,7 @@ class Problem:
     propensity: NDArray[np.float64]
     x: NDArray[np.float64] | None = None
     z: NDArray[np.float64] | None = None
+    noise: float = 1.0
 
     def sides(self, recipe: Recipe) -> Sides | None:
         """Return the features as a prior on the factors, where they are to be that."""
@@ -94,7 +100,8 @@ class Problem:
         """Return a random part of the cells, each observed in it with probability rate x p."""
         old = self.pattern
         pattern = Pattern(old.users[keep], old.items[keep], old.n_users, old.n_items)
-        return Problem(pattern, self.outcome[keep], self.propensity[keep] * rate, self.x, self.z)
+        p = self.propensity[keep] * rate
+        return Problem(pattern, self.outcome[keep], p, self.x, self.z, self.noise)
 
 
 @dataclass(frozen=True)
@@ -183,14 +190,14 @@ def train(problem: Problem, recipe: Recipe) -> Trained:
     """
     with one_blas_thread():
         rng = np.random.default_rng(recipe.random_state)
-        weights = cell_weights(recipe.estimator, problem.propensity)
+        weights = cell_weights(recipe.estimator, problem.propensity) / problem.noise
         prior = _feature_prior(problem, recipe)
         target = problem.outcome
         if prior is not None:
             target = target - prior_on_cells(prior, problem)
         solver = _Solver(problem.pattern, recipe, rng, problem.sides(recipe))
         if recipe.estimator not in {"dr", "mrdr"}:
-            fit = solver.weighted(target, weights)
+            fit, weights = _weighted_fit(solver, target, problem.propensity, weights)
             priors = FactorPriors.of(fit)
             return Trained(fit.factors, prior, None, fit, weights, solver.path, priors)
         imputed = _imputation(solver, target, problem.propensity, weights)
@@ -215,8 +222,22 @@ def _feature_prior(problem: Problem, recipe: Recipe) -> FeaturePrior | None:
     ridge = recipe.regularization if ridge is None else ridge
     # The regression over features answers for all cells, whatever g is weighted by.
     weighting = "naive" if recipe.estimator == "naive" else "ips"
-    weights = cell_weights(weighting, problem.propensity)
+    weights = cell_weights(weighting, problem.propensity) / problem.noise
     return fit_feature_prior(problem.pattern, problem.outcome, weights, problem.x, problem.z, ridge)
+
+
+def _weighted_fit(
+    solver: _Solver,
+    target: NDArray[np.float64],
+    propensity: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> tuple[Fit, NDArray[np.float64]]:
+    """Return the fit of the weighted loss and its weights: the worst ones for robust_ips."""
+    if solver.recipe.estimator != "robust_ips":
+        return solver.weighted(target, weights), weights
+    return fit_robust(
+        solver.weighted, solver.pattern, target, propensity, solver.recipe.sensitivity
+    )
 
 
 def _imputation(

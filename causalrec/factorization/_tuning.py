@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from causalrec.errors import StudyError, near_miss
 from causalrec.factorization._model import DebiasedMF
 from causalrec.factorization._options import check_options
-from causalrec.factorization._prepare import prepare
 from causalrec.factorization._training import Problem, Recipe, Trained, prior_on_cells, train
 from causalrec.inference import Estimate
 from causalrec.results import Assumption, Result, Table, provenance, rows_from_estimate
@@ -120,8 +119,8 @@ def tune(
     _check(n_folds, n_repeats, selection)
     base = model._recipe()
     given = user_features, item_features
-    prepared = prepare(log, propensity, graph, base, model.features, weigh_naive=True, given=given)
-    problem = prepared.problem
+    objected = model._objected(log, propensity, graph, weigh_naive=True, given=given)
+    prepared, problem = objected.prepared, objected.prepared.problem
     rng = np.random.default_rng(random_state)
     losses = np.zeros((problem.pattern.n, len(configurations)))
     for _ in range(n_repeats):
@@ -130,7 +129,8 @@ def tune(
     estimate = _estimate(problem, losses, [label(one) for one in configurations])
     chosen = configurations[_select(estimate, configurations, selection)]
     refitted = DebiasedMF(**{**model.get_params(), **chosen})
-    refitted._remember(log, prepared, train(problem, replace(base, **chosen)))
+    trained = objected.finish(train(problem, replace(base, **chosen)))
+    refitted._remember(objected.log, prepared, trained)
     config = {
         "estimator": model.estimator,
         "selected": chosen,
