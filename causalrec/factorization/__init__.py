@@ -1,17 +1,18 @@
 """Matrix factorisation trained on scores of a biased log, and its kernels."""
 
-from causalrec.factorization._exposure_factors import ExposureFactors, exposure_factors
+from causalrec.factorization._explain import Explanation
 from causalrec.factorization._files import load_model
 from causalrec.factorization._model import DebiasedMF
 from causalrec.factorization._protocols import Recommender
+from causalrec.factorization._text_features import TextFeatures
 from causalrec.factorization._tuning import TuningResult, tune
 
 __all__ = [
     "DebiasedMF",
-    "ExposureFactors",
+    "Explanation",
     "Recommender",
+    "TextFeatures",
     "TuningResult",
-    "exposure_factors",
     "load_model",
     "tune",
 ]

@@ -30,7 +30,7 @@ from causalrec.factorization._feature_files import (
     sides_of,
 )
 from causalrec.factorization._ids import Ids, ids_from_json, ids_to_json
-from causalrec.factorization._state import Scales, State
+from causalrec.factorization._state import Events, Scales, State
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,6 +143,9 @@ def _arrays(state: State) -> Arrays:
             arrays[f"{name}.user_biases"] = factors.user_biases
             arrays[f"{name}.item_biases"] = factors.item_biases
     arrays |= feature_arrays(state)
+    if state.events is not None:
+        arrays["events.outcome"] = state.events.outcome
+        arrays["events.propensity"] = state.events.propensity
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
@@ -285,7 +288,14 @@ def _state(manifest: Manifest, arrays: Arrays) -> State:
         Scales(**manifest.scales),
         manifest.outcome_range,
         prior,
+        _events(arrays),
     )
+
+
+def _events(arrays: Arrays) -> Events | None:
+    if "events.outcome" not in arrays:
+        return None
+    return Events(arrays["events.outcome"], arrays["events.propensity"])
 
 
 def _factors(
@@ -306,6 +316,8 @@ def _check_shapes(state: State, folder: Path) -> None:
         fits.append(are_sides(factors.user_factors, factors.item_factors, m, n))
         fits += [factors.user_biases.shape == (m,), factors.item_biases.shape == (n,)]
     fits += check_feature_shapes(state)
+    if state.events is not None:
+        fits += [state.events.outcome.shape == seen.shape == state.events.propensity.shape]
     if all(fits):
         fits += [pointer[0] == 0, pointer[-1] == len(seen), bool((np.diff(pointer) >= 0).all())]
         fits += [bool(((seen >= 0) & (seen < n)).all())]

@@ -22,7 +22,7 @@ from causalrec.factorization._prior_sweeps import (
     weighted_user_rows,
     with_users,
 )
-from causalrec.factorization._state import PriorSide, State, codes_of
+from causalrec.factorization._state import Events, PriorSide, State, codes_of
 from causalrec.factorization._training import Recipe, imputation_weighting, raw_weights
 from causalrec.threads import one_blas_thread
 
@@ -79,6 +79,7 @@ def folded_state(
         imputation=imputation,
         seen_pointer=pattern.user_pointer,
         seen_items=pattern.items,
+        events=Events(np.asarray(cells.outcome[order], dtype=np.float64), propensity[order]),
     )
 
 
@@ -106,14 +107,14 @@ def solved_users(
     counts = np.diff(pattern.user_pointer)
     ridge = _ridge(recipe.regularization, counts, recipe.regularization_form, scales.mean_count)
     if state.imputation is None:
-        weights = _in_units(raw_weights(recipe.estimator, propensity), scales.weight)
+        weights = units(raw_weights(recipe.estimator, propensity), scales.weight)
         start = _without_users(state.factors, pattern.n_users)
         prior = None if side is None else side.prior
         return _weighted_users(pattern, target, weights, start, ridge, side, prior), None
     imputation = _without_users(state.imputation, pattern.n_users)
     if not (recipe.estimator == "dr" and recipe.imputation == "constant"):
         raw = raw_weights(imputation_weighting(recipe), propensity)
-        weights = _in_units(raw, scales.imputation_weight)
+        weights = units(raw, scales.imputation_weight)
         prior = None if side is None else side.imputation
         imputation = _weighted_users(pattern, target, weights, imputation, ridge, side, prior)
     left, right = imputation.low_rank()
@@ -146,7 +147,7 @@ def _weighted_users(
     return with_users(start, solved)
 
 
-def _in_units(weights: NDArray[np.float64], mean: float) -> NDArray[np.float64]:
+def units(weights: NDArray[np.float64], mean: float) -> NDArray[np.float64]:
     """Return weights in units of the fit's mean weight (see `mean_one` for a mean of zero)."""
     return weights / mean if mean > 0 else np.ones_like(weights)
 

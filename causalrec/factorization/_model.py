@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from causalrec.errors import DataError, StudyError, near_miss
 from causalrec.factorization._adjustments import Popularity
+from causalrec.factorization._afterwards import Afterwards
 from causalrec.factorization._common import RidgeForm
 from causalrec.factorization._objectives import (
     Objected,
@@ -22,7 +23,6 @@ from causalrec.factorization._objectives import (
     training_recipe,
 )
 from causalrec.factorization._options import check_options
-from causalrec.factorization._predictions import Predictions
 from causalrec.factorization._prepare import Prepared, propensities, state_of
 from causalrec.factorization._training import (
     Estimator,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from causalrec.nuisances import Propensity
 
 
-class DebiasedMF(Predictions):
+class DebiasedMF(Afterwards):
     """Matrix factorisation of what users would like, from a log that selection has biased.
 
     f = features + mu + a_u + b_i + U_u . V_i is fitted to the outcomes of the observed cells,
@@ -360,7 +360,7 @@ class DebiasedMF(Predictions):
         folded._state = folded_state(state, self._recipe(), log, p, user_features)
         return folded
 
-    def save(self, directory: str | os.PathLike[str]) -> Path:
+    def save(self, directory: str | os.PathLike[str], *, events: bool = True) -> Path:
         """Write the model into a directory: arrays as safetensors, the rest as JSON.
 
         Everything is written to a temporary directory beside it and renamed, so an interrupted
@@ -370,6 +370,9 @@ class DebiasedMF(Predictions):
         ----------
         directory : path
             Created; a model that is already there is replaced, anything else is refused.
+        events : bool, default True
+            Write the outcomes too, which `explain` and `partial_fit` need. The file then holds
+            what every user gave; False leaves out how much, though not to which items.
 
         Raises
         ------
@@ -387,4 +390,5 @@ class DebiasedMF(Predictions):
             "effective_sample_size_": self.effective_sample_size_,
             "notes_": list(self.notes_),
         }
-        return save_model(Path(directory), self.get_params(), fitted, self._fitted)
+        state = self._fitted if events else replace(self._fitted, events=None)
+        return save_model(Path(directory), self.get_params(), fitted, state)

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from causalrec.errors import DataError
 from causalrec.factorization._common import Pattern
 from causalrec.factorization._side_features import PriorScale, SideFeatures, learn
-from causalrec.factorization._state import FeatureState, PriorSide, PriorState, Scales, State
+from causalrec.factorization._state import (
+    Events,
+    FeatureState,
+    PriorSide,
+    PriorState,
+    Scales,
+    State,
+)
 from causalrec.factorization._training import (
     Problem,
     Recipe,
@@ -62,13 +69,15 @@ def propensities(
     estimator: str,
 ) -> CellPropensities:
     """Return the propensity of each observed cell; ones where naive was given none."""
-    from causalrec.nuisances import cell_propensity, resolve_propensity
+    from causalrec.nuisances import cell_propensity, refuse_outcome_model, resolve_propensity
 
     cells = log.observed_cells()
     if propensity is None and estimator == "naive":
         note = "naive: every observed cell weighs the same; selection is not corrected."
         return CellPropensities(np.ones(len(cells)), 0.0, (note,))
     resolved = resolve_propensity(propensity, log, graph)
+    if estimator not in {"naive", "ips", "snips", "relmf"}:
+        refuse_outcome_model(resolved, estimator)
     p = cell_propensity(resolved, log, cells.users, cells.items)
     impossible = np.flatnonzero(~(p > 0.0))
     if len(impossible):
@@ -192,6 +201,7 @@ def state_of(log: InteractionLog, prepared: Prepared, trained: Trained, recipe: 
         scales,
         (float(log.outcome_range[0]), float(log.outcome_range[1])),
         _prior_state(prepared, trained),
+        Events(problem.outcome, p),
     )
 
 

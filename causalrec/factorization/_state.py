@@ -95,6 +95,19 @@ class Scales:
 
 
 @dataclass(frozen=True)
+class Events:
+    """What the model learned from, aligned with `State.seen_items`.
+
+    Attributes
+    ----------
+    outcome, propensity : float64 array, shape (n,)
+    """
+
+    outcome: NDArray[np.float64]
+    propensity: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class State:
     """A fitted model without its options.
 
@@ -112,6 +125,8 @@ class State:
     outcome_range : (float, float)
     prior : PriorState or None
         The features as a prior on the factors, where that was asked for.
+    events : Events or None
+        None where a model was saved without them.
     """
 
     user_ids: pd.Index
@@ -124,6 +139,7 @@ class State:
     scales: Scales
     outcome_range: tuple[float, float]
     prior: PriorState | None = None
+    events: Events | None = None
 
     @cached_property
     def low_rank(self) -> tuple[Floats, Floats]:

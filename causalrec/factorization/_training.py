@@ -52,7 +52,6 @@ class Recipe:
     regularization: float
     regularization_form: RidgeForm
     feature_regularization: float | None
-    features_as: FeaturesAs
     imputation: Imputation
     solver: Solver
     n_sweeps: int
@@ -62,6 +61,7 @@ class Recipe:
     kernel: Kernel
     n_jobs: int
     random_state: int | None
+    features_as: FeaturesAs = "regression"
     sensitivity: float = 1.0
 
 

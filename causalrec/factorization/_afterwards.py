@@ -1,0 +1,193 @@
+"""What is done with a fitted factorisation: explain, find neighbours, add rows, export."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from causalrec.errors import StudyError
+from causalrec.factorization._predictions import UNKNOWN_ITEM, UNKNOWN_USER, Predictions
+from causalrec.factorization._state import codes_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causalrec.factorization._explain import Explanation
+    from causalrec.factorization._training import Recipe
+
+
+class Afterwards(Predictions):
+    """The part of `DebiasedMF` that needs its options beside a fitted state."""
+
+    _recipe: Callable[[], Recipe]
+    get_params: Callable[[], dict[str, Any]]
+
+    def explain(self, user: Any, item: Any) -> Explanation:
+        """Say which of a user's ratings carry the prediction of an item, exactly.
+
+        Items are held fixed, so that the user is a ridge regression: contributions of the ratings
+        add up to the prediction, and the change if one of them had not been given is a rank-one
+        update. Influence functions, which leave out the leverage, understate it. Costs O(n k^2)
+        for n ratings; the estimators over the whole grid add one Gram matrix of the items.
+
+        Parameters
+        ----------
+        user, item : id
+
+        Returns
+        -------
+        Explanation
+            `parts` (overall mean, features, item, user level, taste) and `ratings` (contribution
+            and `change_if_deleted` of each) as frames; `summary()` in words.
+
+        Raises
+        ------
+        DataError
+            If an id is unknown, or the model was saved without its events.
+        StudyError
+            If the estimator has no closed form.
+
+        Examples
+        --------
+        >>> from causalrec.factorization import DebiasedMF
+        >>> from causalrec.simulation import simulate
+        >>> world = simulate("music", n_users=60, n_items=30, random_state=0)
+        >>> model = DebiasedMF("ips", n_factors=2).fit(world.log, propensity=0.2)
+        >>> why = model.explain(model.user_ids_[0], model.item_ids_[3])
+        >>> bool(abs(why.parts["value"].sum() - why.score) < 1e-12)
+        True
+        """
+        from causalrec.factorization._explain import explain
+
+        state = self._fitted
+        self._check_least_squares("explain")
+        user_code = codes_of(state.user_ids, [user], "user", UNKNOWN_USER)[0]
+        item_code = codes_of(state.item_ids, [item], "item", UNKNOWN_ITEM)[0]
+        return explain(state, self._recipe(), int(user_code), int(item_code))
+
+    def _check_least_squares(self, verb: str) -> None:
+        """Refuse a model whose users are not least squares on the outcomes that were kept."""
+        options = self.get_params()
+        known = {
+            "estimator": ("naive", "ips", "snips", "dr", "mrdr"),
+            "solver": ("als",),
+            "objective": ("preference",),
+            "popularity": ("ignore",),
+            "use_randomized": (False,),
+        }
+        for name, allowed in known.items():
+            if name in options and options[name] not in allowed:
+                raise StudyError(
+                    f"{verb} solves a user's least squares on the outcomes again, which a model"
+                    f" with {name}={options[name]!r} does not come from. It takes {name}="
+                    f"{', '.join(map(repr, allowed))}."
+                )
+
+    def similar_items(self, item: Any, k: int = 10) -> pd.DataFrame:
+        """Return the items whose predicted taste goes with an item's across the users.
+
+        The similarity is the correlation, over users, of what the model predicts beside the
+        averages of user and item. It depends on predictions only: cosines of factors change when
+        factors are rotated or rescaled, which no prediction notices.
+
+        Parameters
+        ----------
+        item : id
+        k : int, default 10
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns rank (from 1), item_id, similarity (-1 to 1). Items whose prediction does not
+            vary over users have no similarity and are left out.
+
+        Raises
+        ------
+        DataError
+            If the item is unknown.
+        StudyError
+            If k is below 1, or the model predicts every user the same tastes.
+        """
+        from causalrec.factorization._similar import similar_items
+
+        state = self._fitted
+        code = codes_of(state.item_ids, [item], "item", UNKNOWN_ITEM)[0]
+        return similar_items(state, int(code), k)
+
+    def extend(
+        self,
+        *,
+        users: pd.DataFrame | None = None,
+        items: pd.DataFrame | None = None,
+        user_features: Any = None,
+        item_features: Any = None,
+    ) -> Self:
+        """Return a model that also knows users and items that came after the fit, by features.
+
+        Nobody has met them: they are predicted from what their features say, and `predict`,
+        `recommend` and `similar_items` treat them as the others. Users who have events are folded
+        in instead (`fold_in`).
+
+        Parameters
+        ----------
+        users, items : pandas.DataFrame, optional
+            Tables with the columns of the log's, ids included. Ids must be new.
+        user_features, item_features : array, frame or callable, optional
+            Of these rows, where the model was fitted with such.
+
+        Returns
+        -------
+        DebiasedMF
+            Known ids keep their codes; new ones follow.
+
+        Raises
+        ------
+        DataError
+            If the model has no features of that side, an id is known or occurs twice, or a
+            feature is missing or has a level that the fit did not see.
+
+        Examples
+        --------
+        >>> from causalrec.factorization import DebiasedMF
+        >>> from causalrec.simulation import simulate
+        >>> world = simulate("music", n_users=60, n_items=30, random_state=0)
+        >>> model = DebiasedMF("ips", n_factors=2, features=True, features_as="prior")
+        >>> _ = model.fit(world.log, propensity=0.2)
+        >>> newcomer = world.log.items.iloc[:1].assign(item_id="new song")
+        >>> model.extend(items=newcomer).predict([model.user_ids_[0]], ["new song"]).shape
+        (1,)
+        """
+        from causalrec.factorization._extend import extended_state
+
+        state = self._fitted
+        if users is not None:
+            state = extended_state(state, self._recipe(), "user", users, user_features)
+        if items is not None:
+            state = extended_state(state, self._recipe(), "item", items, item_features)
+        extended = copy.copy(self)
+        extended._state = state
+        return extended
+
+    def export_factors(self, directory: str | os.PathLike[str]) -> Path:
+        """Write vectors whose inner products are the predictions, for an index of neighbours.
+
+        Factors, biases and features are folded into one vector a row, so that an index of maximum
+        inner products (approximate nearest neighbours) ranks as `recommend` does.
+
+        Parameters
+        ----------
+        directory : path
+            Created. users.npy and items.npy (float32, one row an id), users.parquet and
+            items.parquet (columns id and vector), and README.txt that says what they are.
+
+        Returns
+        -------
+        pathlib.Path
+            The directory.
+        """
+        from causalrec.factorization._export import export_factors
+
+        return export_factors(self._fitted, Path(directory))
