@@ -72,6 +72,10 @@ def imputation_of(
     seed : int, optional
         Seed of the folds.
     """
+    if propensity is not None:
+        from causalrec.nuisances import refuse_outcome_model
+
+        refuse_outcome_model(propensity, "dr")
     means, words = _means_of(outcome_model, log, graph, cross_fitted, seed)
     cells = log.observed_cells()
     mean = means(log, cells.users, cells.items)

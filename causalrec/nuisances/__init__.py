@@ -38,6 +38,7 @@ from causalrec.nuisances._report import propensity_assumptions
 from causalrec.nuisances._resolve import (
     cell_propensity,
     grid_propensity,
+    refuse_outcome_model,
     resolve_propensity,
     row_propensity,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "overlap_table",
     "propensity_assumptions",
     "propensity_from_econml",
+    "refuse_outcome_model",
     "resolve_propensity",
     "row_design",
     "row_propensity",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from causalrec.errors import DataError, OverlapWarning
+from causalrec.errors import DataError, OverlapWarning, StudyError
 from causalrec.nuisances._base import Floats, Propensity, sampling_rate, subject_of
 from causalrec.nuisances._known import CellValues, KnownPropensity
 from causalrec.nuisances._model import PropensityModel
@@ -76,6 +76,25 @@ def resolve_propensity(
             f" KnownPropensity(values, of={of!r})."
         )
     return propensity
+
+
+def refuse_outcome_model(propensity: Propensity, estimator: str) -> None:
+    """Refuse to put an outcome model beside a propensity that depends on the outcome.
+
+    Where the outcome decides its own recording, a model learned from the recorded cells is not
+    that of the others, and double robustness, which is claimed under missingness at random, has
+    nothing to stand on.
+
+    Raises
+    ------
+    StudyError
+    """
+    if propensity.depends_on_outcome:
+        raise StudyError(
+            f"estimator={estimator!r} learns an outcome model from the recorded cells, but this"
+            " propensity depends on the outcome: there the recorded cells do not speak for the"
+            " others. Weights alone are right: use 'snips' (or 'ips')."
+        )
 
 
 def row_propensity(propensity: Propensity, log: InteractionLog) -> Floats:
