@@ -1,6 +1,7 @@
 """Matrix factorisation trained on scores of a biased log, and its kernels."""
 
 from causalrec.factorization._explain import Explanation
+from causalrec.factorization._exposure_factors import ExposureFactors, exposure_factors
 from causalrec.factorization._files import load_model
 from causalrec.factorization._model import DebiasedMF
 from causalrec.factorization._protocols import Recommender
@@ -10,9 +11,11 @@ from causalrec.factorization._tuning import TuningResult, tune
 __all__ = [
     "DebiasedMF",
     "Explanation",
+    "ExposureFactors",
     "Recommender",
     "TextFeatures",
     "TuningResult",
+    "exposure_factors",
     "load_model",
     "tune",
 ]
