@@ -31,6 +31,10 @@ STEP_GAIN = 0.05
 """A maximisation step ends when its gradient has fallen to this share: the next expectations move
 the optimum by more than what is left."""
 STEP_ITERATIONS = 25
+STALLS = 4
+"""Steps in a row that no longer lower the gradient, after which the search ends."""
+NEAR = 1e-4
+"""Gradient, in standard errors, at which an ended search counts as converged."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +124,8 @@ class _Cells:
         np.minimum(logs, LARGEST_LOG_RATE, out=logs)
         return np.asarray(np.exp(logs, out=logs))
 
-    def expect(self, theta: Floats) -> tuple[Counts, Floats, Floats]:
-        """Return the expected counts, with lam and 1 - e^-lam of the observed cells."""
+    def expect(self, theta: Floats) -> Counts:
+        """Return the expected counts behind the observed cells."""
         problem = self.problem
         lam = self.rates(theta)
         seen = np.negative(lam)
@@ -131,12 +135,11 @@ class _Cells:
         count = np.divide(lam, seen, out=np.ones_like(lam), where=seen > 0)
         P, Q = len(problem.X), len(problem.Z)
         pairs = np.bincount(self.pair, count, P * Q).reshape(P, Q)
-        counts = Counts(
+        return Counts(
             np.bincount(problem.users, count, len(problem.user_profile)).astype(np.float64),
             np.bincount(problem.items, count, len(problem.item_profile)).astype(np.float64),
             problem.X.T @ pairs @ problem.Z,
         )
-        return counts, lam, seen
 
 
 def poisson_derivatives(
@@ -227,20 +230,21 @@ def fit_cloglog(
     else:
         theta[: start.size] = start.ravel()
     cells_of, preconditioner = _Cells(problem), _preconditioner(problem)
-    iterations, converged = 0, False
-    while iterations < max_iterations:
-        counts, _, _ = cells_of.expect(theta)
+    iterations, stalled, largest, before = 0, 0, np.inf, np.inf
+    while iterations < max_iterations and stalled < STALLS:
+        counts = cells_of.expect(theta)
         _, gradient = poisson_derivatives(problem, counts, theta)
         largest = float(np.abs(preconditioner.scale_gradient(gradient)).max())
         if largest <= tolerance:
-            converged = True
             break
+        stalled, before = stalled + 1 if largest > 0.9 * before else 0, largest
         theta, used = _maximise(
             problem, counts, theta, preconditioner, max(STEP_GAIN * largest, 0.3 * tolerance)
         )
         iterations += used
     B, a, b = problem.split(theta)
-    return CloglogSolution(B, a, b, iterations, converged)
+    # Near the optimum the objective cannot tell steps apart; the gradient says whether we are there
+    return CloglogSolution(B, a, b, iterations, largest <= max(tolerance, NEAR))
 
 
 def _maximise(
