@@ -134,7 +134,8 @@ class Afterwards(Predictions):
         Parameters
         ----------
         users, items : pandas.DataFrame, optional
-            Tables with the columns of the log's, ids included. Ids must be new.
+            Tables with the columns of the log's; new ids as a column of the same name, or as the
+            index (as in `log.items`).
         user_features, item_features : array, frame or callable, optional
             Of these rows, where the model was fitted with such.
 
@@ -156,7 +157,7 @@ class Afterwards(Predictions):
         >>> world = simulate("music", n_users=60, n_items=30, random_state=0)
         >>> model = DebiasedMF("ips", n_factors=2, features=True, features_as="prior")
         >>> _ = model.fit(world.log, propensity=0.2)
-        >>> newcomer = world.log.items.iloc[:1].assign(item_id="new song")
+        >>> newcomer = world.log.items.iloc[:1].rename(index={5001: "new song"})
         >>> model.extend(items=newcomer).predict([model.user_ids_[0]], ["new song"]).shape
         (1,)
         """

@@ -96,7 +96,6 @@ class _Answer(Protocol):
     def contributions(self, direction: _Array) -> _Array: ...
     def leverages(self) -> _Array: ...
     def deletions(self, direction: _Array) -> _Array: ...
-    def cold(self, direction: _Array, shift: float) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -153,9 +152,6 @@ class _Ridge:
     def deletions(self, direction: _Array) -> _Array:
         return -(self.design @ (self.inverse @ direction)) * self.scale_of_deletion()
 
-    def cold(self, direction: _Array, shift: float) -> float:
-        return float(direction[-1]) * shift
-
 
 @dataclass(frozen=True)
 class _OverAllCells:
@@ -210,9 +206,6 @@ class _OverAllCells:
         moved = one.deletions(through)
         return np.asarray(moved + by_rating * (left - one.targets))
 
-    def cold(self, direction: _Array, shift: float) -> float:
-        return float((self.cross.T @ (self.inverse @ direction))[-1]) * shift
-
 
 def explain(state: State, recipe: Recipe, user: int, item: int) -> Explanation:
     """Explain one prediction; see `DebiasedMF.explain`."""
@@ -235,8 +228,10 @@ def explain(state: State, recipe: Recipe, user: int, item: int) -> Explanation:
         level[-1] = whole[-1] = 1.0
         parts = _parts(state, user, item, here.level_of(level), here.level_of(taste))
         moved = after.level_of(whole) - here.level_of(whole) + after.deletions(whole)
-        if len(items) == 1:
-            moved += after.cold(whole, _cold_shift(state))
+        if len(items) == 1 and state.prior is not None:
+            side = state.prior.user
+            cold = side.prior.cold(side.rows[user : user + 1])[0]
+            moved = np.array([whole @ cold - here.level_of(whole)])
         of_level, of_taste = here.contributions(level), here.contributions(taste)
         ratings = pd.DataFrame(
             {
@@ -306,17 +301,21 @@ def _over_all_cells(
     assert state.events is not None  # asked before
     assert state.imputation is not None
     factors, imputation = state.factors, state.imputation
-    design, behind = _with_ones(factors), _with_ones(imputation)
+    every, behind = _with_ones(factors), _with_ones(imputation)
+    off = imputation.intercept + imputation.item_biases - factors.intercept - factors.item_biases
+    design = every
+    if state.prior is not None:
+        warm = state.prior.item.warm
+        design, behind, off = every[warm], behind[warm], off[warm]
     gram = design.T @ design
     gram[np.diag_indices_from(gram)] += ridge
-    off = imputation.intercept + imputation.item_biases - factors.intercept - factors.item_biases
     pull = design.T @ off.astype(np.float64)
     pull += ridge * _prior_mean(state, user, factors, imputation=False)
     return _OverAllCells(
         imputed,
         linalg.cho_solve(linalg.cho_factor(gram), np.eye(len(gram))),
         design.T @ behind,
-        design[state.seen_items[part]],
+        every[state.seen_items[part]],
         1.0 / state.events.propensity[part],
         pull,
     )
@@ -350,12 +349,3 @@ def _weights(state: State, recipe: Recipe, part: slice) -> _Array:
     if state.imputation is None:
         return units(raw_weights(recipe.estimator, p), state.scales.weight)
     return units(raw_weights(imputation_weighting(recipe), p), state.scales.imputation_weight)
-
-
-def _cold_shift(state: State) -> float:
-    """Return what the bias of a user without ratings is centred by."""
-    if state.prior is None:
-        return 0.0
-    if state.imputation is None:
-        return state.prior.user.prior.shift
-    return 0.0 if state.prior.user.imputation is None else state.prior.user.imputation.shift

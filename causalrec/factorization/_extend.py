@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from causalrec.errors import DataError
 from causalrec.factorization._common import SMALLEST_RIDGE, Factors
 from causalrec.factorization._feature_prior import SharedGram
-from causalrec.factorization._side_features import SideFeatures
+from causalrec.factorization._side_features import SideFeatures, ids_of
 from causalrec.factorization._state import PriorSide, State
 from causalrec.factorization._training import Recipe
 from causalrec.threads import one_blas_thread
@@ -38,7 +38,7 @@ def extended_state(
     matrix = features.matrix(table, given)
     with one_blas_thread():
         if state.prior is not None:
-            return _with_prior_rows(state, recipe, side, ids, matrix)
+            return _with_prior_rows(state, side, ids, matrix)
         return _with_regression_rows(state, recipe, side, ids, matrix)
 
 
@@ -60,11 +60,7 @@ def _features_of(state: State, side: Side) -> SideFeatures:
 def _new_ids(state: State, side: Side, table: pd.DataFrame, id_column: str) -> pd.Index:
     import pandas as pd
 
-    if id_column not in table.columns:
-        raise DataError.missing_column(
-            id_column, list(table.columns), role=f"the {side}'s id", table=f"{side}s"
-        )
-    ids: pd.Index = pd.Index(table[id_column], tupleize_cols=False)
+    ids: pd.Index = pd.Index(ids_of(table, id_column), tupleize_cols=False)
     known = state.user_ids if side == "user" else state.item_ids
     twice = ids[ids.duplicated() | ids.isin(known)].unique()
     if len(twice):
@@ -76,22 +72,17 @@ def _new_ids(state: State, side: Side, table: pd.DataFrame, id_column: str) -> p
     return ids
 
 
-def _with_prior_rows(
-    state: State, recipe: Recipe, side: Side, ids: pd.Index, matrix: _Array
-) -> State:
+def _with_prior_rows(state: State, side: Side, ids: pd.Index, matrix: _Array) -> State:
     assert state.prior is not None  # the caller asked
     one: PriorSide = getattr(state.prior, side)
     rows = one.scale.apply(matrix)
-    imputation = state.imputation
-    if imputation is None:
-        factors = _appended(state.factors, side, one.prior.cold(rows))
-    else:
+    factors, imputation = _appended(state.factors, side, one.prior.cold(rows)), state.imputation
+    if imputation is not None:
         none = np.zeros((len(rows), imputation.n_factors + 1))
         behind = none if one.imputation is None else one.imputation.cold(rows)
-        found = _over_all_cells(state, recipe, side, behind, one.prior.means(rows))
-        factors = _appended(state.factors, side, found)
         imputation = _appended(imputation, side, behind)
-    grown = replace(one, rows=np.vstack([one.rows, rows]))
+    warm = np.concatenate([one.warm, np.zeros(len(rows), dtype=bool)])
+    grown = replace(one, rows=np.vstack([one.rows, rows]), warm=warm)
     prior = replace(state.prior, **{side: grown})
     state = replace(state, factors=factors, imputation=imputation, prior=prior)
     return _with_ids(state, side, ids)
@@ -112,16 +103,14 @@ def _with_regression_rows(
     solved = np.zeros((n, state.factors.n_factors + 1))
     if imputation is not None:
         behind = np.zeros((n, imputation.n_factors + 1))
-        solved = _over_all_cells(state, recipe, side, behind, solved)
+        solved = _over_all_cells(state, recipe, side, behind)
         imputation = _appended(imputation, side, behind)
     factors = _appended(state.factors, side, solved)
     state = replace(state, factors=factors, imputation=imputation, features=features)
     return _with_ids(state, side, ids)
 
 
-def _over_all_cells(
-    state: State, recipe: Recipe, side: Side, behind: _Array, means: _Array
-) -> _Array:
+def _over_all_cells(state: State, recipe: Recipe, side: Side, behind: _Array) -> _Array:
     """Solve rows whose target is their imputation in every cell, as a fit on the grid does."""
     factors, imputation = state.factors, state.imputation
     assert imputation is not None  # the caller asked
@@ -135,7 +124,7 @@ def _over_all_cells(
     ridge = max(recipe.regularization, SMALLEST_RIDGE) * state.scales.cells_per_observed
     if recipe.regularization_form == "count":
         ridge /= state.scales.mean_count
-    right_side = behind @ (other.T @ design) + off.astype(np.float64) @ design + ridge * means
+    right_side = behind @ (other.T @ design) + off.astype(np.float64) @ design
     return SharedGram.of(design, np.full(len(behind), ridge), right_side).solve(right_side)
 
 

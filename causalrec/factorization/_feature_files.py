@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from causalrec.factorization._feature_prior import SidePrior
@@ -99,6 +100,7 @@ def feature_arrays(state: State) -> Arrays:
             arrays[f"{name}.centre"] = one.scale.centre
             arrays[f"{name}.weights"] = one.prior.weights
             arrays[f"{name}.rows"] = one.rows
+            arrays[f"{name}.warm"] = one.warm.astype(np.uint8)
             if one.imputation is not None:
                 arrays[f"{name}.imputation"] = one.imputation.weights
             _add_code(arrays, one.features)
@@ -155,7 +157,8 @@ def prior_from(sides: Sides, read: tuple[FeatureSide, FeatureSide], arrays: Arra
             imputation = SidePrior(arrays[f"{name}.imputation"], one.imputation_shift)
         scale = PriorScale(arrays[f"{name}.centre"], one.prior_scale)
         prior = SidePrior(arrays[f"{name}.weights"], one.prior_shift)
-        found.append(PriorSide(features, scale, prior, imputation, arrays[f"{name}.rows"]))
+        rows, warm = arrays[f"{name}.rows"], arrays[f"{name}.warm"].astype(bool)
+        found.append(PriorSide(features, scale, prior, imputation, rows, warm))
     return PriorState(*found)
 
 
@@ -175,7 +178,7 @@ def check_feature_shapes(state: State) -> list[bool]:
             seen = width + 1 if width else 0
             fits += [one.scale.centre.shape == (width,), one.rows.shape == (size, seen)]
             fits.append(one.prior.weights.shape == (state.factors.n_factors + 1, seen))
-            fits += [_code_fits(one.features), one.scale.scale > 0]
+            fits += [_code_fits(one.features), one.scale.scale > 0, one.warm.shape == (size,)]
             if one.imputation is not None:
                 k = -1 if state.imputation is None else state.imputation.n_factors
                 fits.append(one.imputation.weights.shape == (k + 1, seen))

@@ -124,9 +124,13 @@ def solved_users(
     ridge = ridge * scales.cells_per_observed
     if side is None:
         return solve_users(score, start, ridge), imputation
-    equations = grid_user_rows(score, start, ridge)
+    assert state.prior is not None  # its user side was found above
+    equations = grid_user_rows(score, start, ridge, state.prior.item.warm)
     pulled = equations.right_side + ridge[:, None] * side.prior.means(side.rows)
-    return with_users(start, equations.solve(pulled)), imputation
+    solved = equations.solve(pulled)
+    cold = counts == 0
+    solved[cold] = side.prior.cold(side.rows)[cold]
+    return with_users(start, solved), imputation
 
 
 def _weighted_users(

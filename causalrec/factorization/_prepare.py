@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from causalrec.errors import DataError
 from causalrec.factorization._common import Pattern
+from causalrec.factorization._prior_sweeps import Warm
 from causalrec.factorization._side_features import PriorScale, SideFeatures, learn
 from causalrec.factorization._state import (
     Events,
@@ -187,7 +188,7 @@ def state_of(log: InteractionLog, prepared: Prepared, trained: Trained, recipe: 
     scales = Scales(
         float(raw_weights(recipe.estimator, p).mean()),
         float(raw_weights(imputation_weighting(recipe), p).mean()),
-        pattern.n_cells / pattern.n,
+        _cells(trained, pattern) / pattern.n,
         float(counts.mean()),
     )
     return State(
@@ -205,22 +206,29 @@ def state_of(log: InteractionLog, prepared: Prepared, trained: Trained, recipe: 
     )
 
 
+def _cells(trained: Trained, pattern: Pattern) -> int:
+    """Return the cells that the whole-grid loss is over: with a prior, those of warm rows."""
+    return pattern.n_cells if trained.factor_priors is None else Warm.of(pattern).n_cells
+
+
 def _prior_state(prepared: Prepared, trained: Trained) -> PriorState | None:
     priors, problem = trained.factor_priors, prepared.problem
     if priors is None or prepared.sides is None:
         return None
     assert problem.x is not None  # the priors were fitted on them
     assert problem.z is not None
-    imputation = priors.imputation or (None, None)
+    imputation, warm = priors.imputation or (None, None), Warm.of(problem.pattern)
     parts = zip(
         prepared.sides,
         (problem.x, problem.z),
         (priors.user, priors.item),
         imputation,
+        (warm.users, warm.items),
         strict=True,
     )
     sides = []
-    for features, matrix, prior, of_imputation in parts:
+    for features, matrix, prior, of_imputation, has_cells in parts:
         scale = PriorScale.of(matrix)
-        sides.append(PriorSide(features, scale, prior, of_imputation, scale.apply(matrix)))
+        rows = scale.apply(matrix)
+        sides.append(PriorSide(features, scale, prior, of_imputation, rows, has_cells))
     return PriorState(*sides)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from causalrec.factorization._common import (
     Factors,
@@ -122,7 +123,8 @@ def fit_doubly_robust_with_prior(
 ) -> PriorFit:
     """Minimise sum_all (s - f)^2 + l |delta|^2 + l_w |W|^2 by alternating least squares.
 
-    A row without cells has its imputation as target, which has a prior of its own.
+    Rows without cells are left out and get what their features say: their score is their
+    imputation, which would pull them, with the weight of the whole grid, to what nobody saw.
 
     Parameters
     ----------
@@ -136,6 +138,11 @@ def fit_doubly_robust_with_prior(
     n_sweeps : int
     tol : float
     """
+    warm = Warm.of(pattern)
+    if not warm.everything:
+        inner = warm.part(pattern, score, start, ridge, sides)
+        found = fit_doubly_robust_with_prior(*inner, n_sweeps=n_sweeps, tol=tol)
+        return warm.spread(found, sides)
     mean = score.mean()
     factors, priors = centred(start, mean), _no_priors(start, sides)
     zero = np.zeros_like(ridge[0]), np.zeros_like(ridge[1])
@@ -153,6 +160,77 @@ def fit_doubly_robust_with_prior(
     ones = np.ones(pattern.n_users), np.ones(pattern.n_items)
     factors, priors = _cold_rows_centred(factors, sides, priors, ones)
     return PriorFit(factors, losses, has_converged(losses, tol), *priors)
+
+
+@dataclass(frozen=True)
+class Warm:
+    """Which users and items have cells.
+
+    Attributes
+    ----------
+    users, items : bool array, shapes (n_users,), (n_items,)
+    """
+
+    users: NDArray[np.bool_]
+    items: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, pattern: Pattern) -> Warm:
+        """Look them up."""
+        return cls(np.diff(pattern.user_pointer) > 0, np.diff(pattern.item_pointer) > 0)
+
+    @property
+    def everything(self) -> bool:
+        """Whether every row has cells."""
+        return bool(self.users.all() and self.items.all())
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of the grid of rows that have any."""
+        return int(self.users.sum()) * int(self.items.sum())
+
+    def part(
+        self,
+        pattern: Pattern,
+        score: Score,
+        start: Factors,
+        ridge: tuple[_Array, _Array],
+        sides: Sides,
+    ) -> tuple[Pattern, Score, Factors, tuple[_Array, _Array], Sides]:
+        """Return the problem of the rows that have cells."""
+        users = (np.cumsum(self.users) - 1).astype(np.int32)
+        items = (np.cumsum(self.items) - 1).astype(np.int32)
+        shape = int(self.users.sum()), int(self.items.sum())
+        inner = Pattern(users[pattern.users], items[pattern.items], *shape)
+        kept = replace(
+            score,
+            left=score.left[self.users],
+            right=score.right[self.items],
+            by_user=_recoded(score.by_user, items, shape, self.users),
+            by_item=_recoded(score.by_item, users, shape[::-1], self.items),
+        )
+        begun = with_items(
+            with_users(start, solutions(start.user_factors, start.user_biases)[self.users]),
+            solutions(start.item_factors, start.item_biases)[self.items],
+        )
+        seen = replace(sides, x=sides.x[self.users], z=sides.z[self.items])
+        return inner, kept, begun, (ridge[0][self.users], ridge[1][self.items]), seen
+
+    def spread(self, fit: PriorFit, sides: Sides) -> PriorFit:
+        """Return the fit of every row: those without cells get what their features say."""
+        factors = fit.factors
+        users, items = fit.user_prior.cold(sides.x), fit.item_prior.cold(sides.z)
+        users[self.users] = solutions(factors.user_factors, factors.user_biases)
+        items[self.items] = solutions(factors.item_factors, factors.item_biases)
+        return replace(fit, factors=with_items(with_users(factors, users), items))
+
+
+def _recoded(
+    rows: sparse.csr_array, codes: Integers, shape: tuple[int, int], keep: NDArray[np.bool_]
+) -> sparse.csr_array:
+    """Return compressed rows without the rows and columns that are empty."""
+    pointer = rows.indptr[np.concatenate([[True], keep])]
+    return sparse.csr_array((rows.data, codes[rows.indices], pointer), shape=shape)
 
 
 def _mass(codes: Integers, weights: Floats, size: int) -> _Array:
@@ -186,11 +264,19 @@ def _weighted_item_rows(
     return OwnGrams.of(pattern.item_pointer, users, weights[order], targets, design, ridge)
 
 
-def grid_user_rows(score: Score, factors: Factors, ridge: _Array) -> Rows:
-    """Return the users' normal equations for the items as they are, over all cells."""
+def grid_user_rows(
+    score: Score, factors: Factors, ridge: _Array, items: NDArray[np.bool_] | None = None
+) -> Rows:
+    """Return the users' normal equations for the items as they are, over their whole rows.
+
+    With `items` a row is the cells of these items; those of S must be among them.
+    """
     design = _with_ones(factors.item_factors)
-    right_side = score.left @ (score.right.T @ design) + score.by_user @ design
-    right_side -= (factors.item_biases + factors.intercept) @ design
+    right_side = score.by_user @ design
+    level, imputed = factors.item_biases + factors.intercept, score.right
+    if items is not None:
+        design, level, imputed = design[items], level[items], imputed[items]
+    right_side += score.left @ (imputed.T @ design) - level @ design
     return SharedGram.of(design, ridge, right_side)
 
 

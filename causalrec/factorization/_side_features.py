@@ -125,7 +125,8 @@ class SideFeatures:
         return np.ascontiguousarray(np.hstack(parts))
 
     def _array_of(self, table: pd.DataFrame, given: Given, code: ArrayCode) -> Floats:
-        given = self.source if given is None else given
+        if given is None or (callable(given) and self.source is not None):
+            given = self.source  # as it was fitted, not as it was handed in
         width = len(code.centre)
         if given is None:
             raise DataError(
@@ -200,18 +201,28 @@ def as_array(given: ArrayLike, table: pd.DataFrame, side: Side) -> Floats:
             f" for each, in the order of log.{side}_ids, or a frame with the ids, which is"
             " aligned for you."
         )
-    wrong = ~np.isfinite(values).all(1)
+    wrong: NDArray[np.bool_] = np.asarray(~np.isfinite(values).all(1))
     if wrong.any():
         raise DataError.bad_rows(
             f"{side}_features",
             "is missing or infinite",
             count=int(wrong.sum()),
             total=n,
-            rows=table.iloc[:, :1][wrong],
+            rows=[f"{side} {one!r}" for one in table.index[wrong][:5].tolist()],
             way_out="Give a row without features zeros (some encoders return NaN for an empty"
             " text), or leave it out of the log.",
         )
     return values
+
+
+def ids_of(table: pd.DataFrame, id_column: str) -> pd.Index:
+    """Return the ids of a table: a column of that name, else its index."""
+    import pandas as pd
+
+    if id_column in table.columns:
+        return pd.Index(table[id_column], tupleize_cols=False)
+    ids: pd.Index = table.index
+    return ids
 
 
 def joined(table: pd.DataFrame, given: Given, side: Side, id_column: str) -> pd.DataFrame:
@@ -231,7 +242,7 @@ def joined(table: pd.DataFrame, given: Given, side: Side, id_column: str) -> pd.
             f"{side}_features names {len(twice):,} {side}s more than once:"
             f" {', '.join(map(repr, twice[:5].tolist()))}. Keep one row each."
         )
-    ids = pd.Index(table[id_column], tupleize_cols=False)
+    ids = ids_of(table, id_column)
     missing = ids[~ids.isin(frame.index)]
     if len(missing):
         raise DataError(

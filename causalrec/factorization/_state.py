@@ -53,6 +53,8 @@ class PriorSide:
         The prior of the imputation's factors.
     rows : float64 array, shape (n, d)
         The features of the fitted users or items, as the prior sees them.
+    warm : bool array, shape (n,)
+        Which of them had cells in the fit.
     """
 
     features: SideFeatures
@@ -60,6 +62,7 @@ class PriorSide:
     prior: SidePrior
     imputation: SidePrior | None
     rows: NDArray[np.float64]
+    warm: NDArray[np.bool_]
 
     def read(self, table: pd.DataFrame, given: Any = None) -> NDArray[np.float64]:
         """Return the features of a table's rows, as the prior sees them."""

@@ -24,6 +24,7 @@ from causalrec.factorization._kernels import SCIPY, Kernels
 from causalrec.factorization._prior_sweeps import (
     PriorFit,
     Sides,
+    Warm,
     fit_doubly_robust_with_prior,
     fit_weighted_with_prior,
 )
@@ -354,6 +355,8 @@ class _Solver:
         scale = pattern.n_cells / pattern.n
         ridge = self.ridge[0] * scale, self.ridge[1] * scale
         if self.sides is not None:
+            scale = Warm.of(pattern).n_cells / pattern.n
+            ridge = self.ridge[0] * scale, self.ridge[1] * scale
             return fit_doubly_robust_with_prior(
                 pattern,
                 score,
