@@ -33,6 +33,20 @@ PROMISES = {
         "This is not the effect on everybody",
         "encouragement-report.html",
     ),
+    "train_debiased": (
+        "rating -> observed",
+        "Judged on songs drawn at random",
+        "the squared error compared with naive training changes by",
+        "(95% intervals, paired)",
+        "training-report.html",
+    ),
+    "uplift_recommender": (
+        "times as noisy as an outcome",
+        "more than 'by outcome'",
+        "paired over users",
+        "The difference is beyond chance",
+        "uplift-report.html",
+    ),
     "why_not_identified": (
         "exposure <- taste -> click",
         "identified by instrument",

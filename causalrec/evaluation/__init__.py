@@ -9,6 +9,7 @@ from causalrec.evaluation._groups import Group, groups_by
 from causalrec.evaluation._mean import MeanResult, estimate_mean
 from causalrec.evaluation._policy import policy_value
 from causalrec.evaluation._recommenders import Contender, contenders
+from causalrec.evaluation._uplift import evaluate_uplift
 
 __all__ = [
     "Contender",
@@ -22,6 +23,7 @@ __all__ = [
     "contenders",
     "estimate_mean",
     "evaluate",
+    "evaluate_uplift",
     "family",
     "group_estimates",
     "groups_by",

@@ -113,7 +113,7 @@ def exposure_factors(
 
     Notes
     -----
-    Coordinate ascent on Gamma variational factors (Gopalan, Hofman & Blei 2015, algorithm 1), in
+    Coordinate ascent on Gamma variational factors (Gopalan, Hofman & Blei 2015), in
     O(cells k) a sweep: what was not exposed enters through sums of factors alone.
 
     What it rests on, beyond a good fit (Wang & Blei 2019; Wang, Liang, Charlin & Blei 2018, 2020):

@@ -18,7 +18,7 @@ def weight_bounds(propensity: Floats, sensitivity: float) -> tuple[Floats, Float
     """Return the smallest and largest weight of each cell under a sensitivity bound.
 
     If the odds of being observed differ from p / (1 - p) by a factor of at most `sensitivity`
-    (Tan 2006), 1 / p lies in [1 + (1/p - 1) / G, 1 + (1/p - 1) G] (Ding et al. 2022, eq. 5).
+    (Tan 2006), 1 / p lies in [1 + (1/p - 1) / G, 1 + (1/p - 1) G] (Ding et al. 2022).
 
     Examples
     --------
@@ -34,7 +34,7 @@ def worst_weights(loss: Floats, low: Floats, high: Floats) -> Floats:
     """Return the weights in [low, high] that maximise sum(w loss) / sum(w).
 
     The maximum gives the largest weight to losses above some threshold and the smallest to those
-    below it (Zhao, Small & Bhattacharya 2019, proposition 2); all thresholds are tried.
+    below it (Zhao, Small & Bhattacharya 2019); all thresholds are tried.
 
     Examples
     --------
