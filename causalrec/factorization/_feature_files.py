@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from causalrec.factorization._feature_prior import SidePrior
@@ -100,7 +99,7 @@ def feature_arrays(state: State) -> Arrays:
             arrays[f"{name}.centre"] = one.scale.centre
             arrays[f"{name}.weights"] = one.prior.weights
             arrays[f"{name}.rows"] = one.rows
-            arrays[f"{name}.warm"] = one.warm.astype(np.uint8)
+            arrays[f"{name}.warm"] = one.warm
             if one.imputation is not None:
                 arrays[f"{name}.imputation"] = one.imputation.weights
             _add_code(arrays, one.features)
@@ -132,6 +131,8 @@ def _features(read: FeatureSide, arrays: Arrays) -> SideFeatures:
     if read.has_array:
         name = f"{read.side}_array"
         array = ArrayCode(arrays[f"{name}.centre"], arrays[f"{name}.components"])
+        if array.components.ndim != 2 or array.centre.shape != array.components.shape[:1]:
+            raise ValueError(f"the array of {read.side} features has no such shape")
     encoder = Encoder(codes, f"{read.side}s")
     return SideFeatures(
         read.side, read.id_column, encoder, array, from_frame=tuple(read.from_frame)
@@ -157,7 +158,7 @@ def prior_from(sides: Sides, read: tuple[FeatureSide, FeatureSide], arrays: Arra
             imputation = SidePrior(arrays[f"{name}.imputation"], one.imputation_shift)
         scale = PriorScale(arrays[f"{name}.centre"], one.prior_scale)
         prior = SidePrior(arrays[f"{name}.weights"], one.prior_shift)
-        rows, warm = arrays[f"{name}.rows"], arrays[f"{name}.warm"].astype(bool)
+        rows, warm = arrays[f"{name}.rows"], arrays[f"{name}.warm"]
         found.append(PriorSide(features, scale, prior, imputation, rows, warm))
     return PriorState(*found)
 
@@ -171,25 +172,17 @@ def check_feature_shapes(state: State) -> list[bool]:
         p, q = features.user_side.n_columns, features.item_side.n_columns
         fits.append(are_sides(features.left, features.right, m, n))
         fits += [prior.user.shape == (p,), prior.item.shape == (q,), prior.crosses.shape == (p, q)]
-        fits += [_code_fits(features.user_side), _code_fits(features.item_side)]
     if state.prior is not None:
         for one, size in ((state.prior.user, m), (state.prior.item, n)):
             width = one.features.n_columns
             seen = width + 1 if width else 0
             fits += [one.scale.centre.shape == (width,), one.rows.shape == (size, seen)]
             fits.append(one.prior.weights.shape == (state.factors.n_factors + 1, seen))
-            fits += [_code_fits(one.features), one.scale.scale > 0, one.warm.shape == (size,)]
+            fits += [one.scale.scale > 0, one.warm.shape == (size,)]
             if one.imputation is not None:
                 k = -1 if state.imputation is None else state.imputation.n_factors
                 fits.append(one.imputation.weights.shape == (k + 1, seen))
     return fits
-
-
-def _code_fits(features: SideFeatures) -> bool:
-    array = features.array
-    if array is None:
-        return True
-    return array.components.ndim == 2 and array.centre.shape == (len(array.components),)
 
 
 def are_sides(left: NDArray[Any], right: NDArray[Any], m: int, n: int) -> bool:

@@ -311,7 +311,12 @@ def _check_shapes(state: State, folder: Path) -> None:
     """Refuse arrays that do not belong to these ids, or to each other."""
     m, n = len(state.user_ids), len(state.item_ids)
     pointer, seen = state.seen_pointer, state.seen_items
-    fits = [pointer.shape == (m + 1,), seen.ndim == 1]
+    whole = {"seen_pointer", "seen_items"}
+    fits = [
+        array.dtype.kind == ("i" if name in whole else "b" if name.endswith(".warm") else "f")
+        for name, array in _arrays(state).items()
+    ]
+    fits += [pointer.shape == (m + 1,), seen.ndim == 1]
     for factors in filter(None, (state.factors, state.imputation)):
         fits.append(are_sides(factors.user_factors, factors.item_factors, m, n))
         fits += [factors.user_biases.shape == (m,), factors.item_biases.shape == (n,)]

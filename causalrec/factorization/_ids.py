@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,7 +32,7 @@ def ids_to_json(index: pd.Index, entity: str) -> Ids:
     Raises
     ------
     ModelFileError
-        If an id is neither bool, int, float, str, a timestamp, nor a tuple of these.
+        If an id is neither bool, int, float, str, a timestamp, a UUID, nor a tuple of these.
 
     Examples
     --------
@@ -57,11 +58,13 @@ def _encode(value: Any, entity: str) -> tuple[str, Any]:
             return tag, value
     if isinstance(value, pd.Timestamp):
         return "timestamp", value.isoformat()
+    if type(value) is UUID:
+        return "uuid", str(value)
     if isinstance(value, tuple):
         return "tuple", [list(_encode(part, entity)) for part in value]
     raise ModelFileError(
         f"The {entity} id {value!r} is a {type(value).__name__}, which a model file cannot hold."
-        " Use numbers, text, timestamps or tuples of them as ids (str(id), for example)."
+        " Use numbers, text, timestamps, UUIDs or tuples of them as ids (str(id), for example)."
     )
 
 
@@ -100,9 +103,11 @@ def _decode(tag: str, value: Any) -> Any:
     try:
         if tag == "timestamp":
             return pd.Timestamp(value)
+        if tag == "uuid":
+            return UUID(value)
         if tag == "tuple":
             return tuple(_decode(inner, part) for inner, part in value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(
             f"The id {value!r} of the model file is not a {tag}: {error}"
         ) from None

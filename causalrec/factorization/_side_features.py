@@ -219,9 +219,9 @@ def ids_of(table: pd.DataFrame, id_column: str) -> pd.Index:
     """Return the ids of a table: a column of that name, else its index."""
     import pandas as pd
 
-    if id_column in table.columns:
-        return pd.Index(table[id_column], tupleize_cols=False)
     ids: pd.Index = table.index
+    if id_column in table.columns:
+        ids = pd.Index(table[id_column], tupleize_cols=False)
     return ids
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -203,6 +204,7 @@ def test_arrays_that_do_not_belong_together_are_refused(saved, change) -> None:
         pd.DatetimeIndex(["2024-01-01", "2024-05-01"], tz="UTC"),
         pd.Index([1.5, 2.5]),
         pd.Index([3, 4], dtype="uint16"),
+        pd.Index([UUID(int=7), UUID(int=8)], dtype=object),
     ],
 )
 def test_ids_of_any_plain_type_come_back(index: pd.Index) -> None:
@@ -225,3 +227,73 @@ def test_ids_that_json_cannot_hold_are_refused(tmp_path) -> None:
 def test_a_folder_without_a_model_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="There is no saved model in"):
         load_model(tmp_path / "nowhere")
+
+
+def _prior_model(world) -> DebiasedMF:
+    model = DebiasedMF("mrdr", n_factors=2, n_sweeps=3, features=True, features_as="prior")
+    array = np.random.default_rng(0).normal(size=(30, 3))
+    return model.fit(world.log, 0.3, item_features=array)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_damage_to_either_file_is_refused(world, tmp_path, seed: int) -> None:
+    folder = _prior_model(world).save(tmp_path / "m")
+    rng = np.random.default_rng(seed)
+    path = _array_file(folder) if seed % 2 else folder / _files.MANIFEST
+    content = bytearray(path.read_bytes())
+    for at in rng.integers(0, len(content), size=rng.integers(1, 4)):
+        content[at] ^= int(rng.integers(1, 256))
+    if seed % 3 == 0:
+        content = content[: rng.integers(0, len(content))]
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_forged_arrays_with_a_fitting_hash_give_an_error_or_a_model(
+    world, tmp_path, seed: int
+) -> None:
+    folder = _prior_model(world).save(tmp_path / "m")
+    rng = np.random.default_rng(seed)
+    old = _array_file(folder)
+    content = bytearray(old.read_bytes())
+    header = 8 + int.from_bytes(content[:8], "little")
+    for at in rng.integers(8 if seed % 2 else 0, header, size=rng.integers(1, 4)):
+        content[at] = int(rng.integers(32, 127))
+    sha = _files.hashlib.sha256(content).hexdigest()
+    old.unlink()
+    (folder / _files._array_file(sha)).write_bytes(content)
+    _alter(folder, lambda body: body.update(arrays_sha256=sha))
+    try:
+        loaded = load_model(folder)
+    except ModelFileError:
+        return
+    assert loaded.predict_block(slice(None)).shape == (50, 30)
+
+
+@pytest.mark.parametrize(
+    ("name", "forged"),
+    [
+        ("seen_pointer", lambda a: a.astype(np.float64)),
+        ("factors.item_factors", lambda a: a.astype(np.int64)),
+        ("factor_prior.item.weights", lambda a: a[:, :-1]),
+        ("factor_prior.item.rows", lambda a: a[:-1]),
+        ("factor_prior.item.warm", lambda a: a.astype(np.int64)),
+        ("factor_prior.user.imputation", lambda a: a[:1]),
+        ("item_array.components", lambda a: a[0]),
+        ("events.outcome", lambda a: a[:-1]),
+    ],
+)
+def test_arrays_of_another_shape_or_type_are_refused(world, tmp_path, name, forged) -> None:
+    folder = _prior_model(world).save(tmp_path / "m")
+    old = _array_file(folder)
+    arrays = load_file(old)
+    arrays[name] = np.ascontiguousarray(forged(arrays[name]))
+    content = save(arrays)
+    sha = _files.hashlib.sha256(content).hexdigest()
+    old.unlink()
+    (folder / _files._array_file(sha)).write_bytes(content)
+    _alter(folder, lambda body: body.update(arrays_sha256=sha))
+    with pytest.raises(ModelFileError):
+        load_model(folder)
