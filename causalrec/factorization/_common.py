@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 Integers = NDArray[np.integer]
 RidgeForm = Literal["uniform", "count"]
+Watch = Callable[["Factors"], bool]
 
 # An exactly singular row (no ridge at all, fewer cells than factors) would stop the solver; in
 # units of mean-1 weights this much ridge is far below any digit that is ever reported.
@@ -71,6 +73,8 @@ class Factors:
     intercept : float
     user_factors, item_factors : float array, shapes (n_users, k), (n_items, k)
     user_biases, item_biases : float array, shapes (n_users,), (n_items,)
+    biased : bool
+        Whether the biases are fitted; else they stay zero and the intercept stays at the mean.
     """
 
     intercept: float
@@ -78,11 +82,25 @@ class Factors:
     item_factors: Floats
     user_biases: Floats
     item_biases: Floats
+    biased: bool = True
 
     @property
     def n_factors(self) -> int:
         """Rank of the interaction, biases not counted."""
         return int(self.user_factors.shape[1])
+
+    def item_design(self) -> Floats:
+        """Return what users are regressed on: item factors, and the column of the user bias."""
+        return _with_level(self.item_factors, self.biased)
+
+    def user_design(self) -> Floats:
+        """Return what items are regressed on: user factors, and the column of the item bias."""
+        return _with_level(self.user_factors, self.biased)
+
+    def without_biases(self) -> Factors:
+        """Return the factors with biases that are zero and stay so."""
+        none = np.zeros_like(self.user_biases), np.zeros_like(self.item_biases)
+        return replace(self, user_biases=none[0], item_biases=none[1], biased=False)
 
     def low_rank(self) -> tuple[Floats, Floats]:
         """Return (A, B) with f = A B': the biases are two more columns."""
@@ -109,6 +127,12 @@ class Factors:
         users += self.user_biases**2
         items += self.item_biases**2
         return float(ridge_users @ users + ridge_items @ items)
+
+
+def _with_level(factors: Floats, biased: bool) -> Floats:
+    """Append the bias's column: ones, or zeros, whose ridge solution is a bias of zero."""
+    column = np.full((len(factors), 1), float(biased), dtype=factors.dtype)
+    return np.hstack([factors, column])
 
 
 def _squares(factors: Floats) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from causalrec.factorization._common import (
     Factors,
     Floats,
     Pattern,
+    Watch,
     has_converged,
 )
 from causalrec.factorization._kernels import SCIPY, Kernels, shared_gram_half_sweep
@@ -123,6 +124,7 @@ def fit_doubly_robust(
     n_sweeps: int,
     tol: float = 0.0,
     kernels: Kernels = SCIPY,
+    watch: Watch | None = None,
 ) -> Fit:
     """Minimise sum_all (s - f)^2 + ridge |factors, biases|^2 by alternating least squares.
 
@@ -140,6 +142,8 @@ def fit_doubly_robust(
     tol : float
     kernels : Kernels
         `_kernels.SCIPY` or the compiled ones.
+    watch : callable(factors), optional
+        Sees the factors after each sweep; stops where it returns True.
     """
     mean, n_cells = score.mean(), len(score.left) * len(score.right)
     factors = centred(start, mean)
@@ -155,13 +159,15 @@ def fit_doubly_robust(
         losses.append(_loss(score, factors, ridge, cross) / n_cells)
         if has_converged(losses, tol):
             return Fit(factors, losses, True)
+        if watch is not None and watch(factors):
+            break
     return Fit(factors, losses, False)
 
 
 def solve_users(score: Score, factors: Factors, ridge: Floats, kernels: Kernels = SCIPY) -> Factors:
     """Return the factors with the user side solved for the item side as it stands."""
     gathered = _gathered(score.by_user, factors.item_factors, kernels)
-    other = factors.item_factors, factors.item_biases + factors.intercept
+    other = factors.item_design(), factors.item_biases + factors.intercept
     solved = _solved((score.left, score.right), gathered, score.user_sums, other, ridge)
     return replace(factors, user_factors=solved[:, :-1], user_biases=solved[:, -1])
 
@@ -171,7 +177,7 @@ def _solve_items(
 ) -> tuple[Factors, Floats]:
     """Return the factors with the item side solved, and S'U of the users as they stand."""
     gathered = _gathered(score.by_item, factors.user_factors, kernels)
-    other = factors.user_factors, factors.user_biases + factors.intercept
+    other = factors.user_design(), factors.user_biases + factors.intercept
     solved = _solved((score.right, score.left), gathered, score.item_sums, other, ridge)
     items = replace(factors, item_factors=solved[:, :-1], item_biases=solved[:, -1])
     return items, gathered
@@ -196,22 +202,28 @@ def _solved(
         The imputation, this side's first.
     gathered, sums : float array, shapes (m, k), (m,)
         S times the other side's factors, and times ones.
-    other : pair of float array, shapes (n, k), (n,)
-        Factors of the other side, and its biases with the intercept.
+    other : pair of float array, shapes (n, k + 1), (n,)
+        Design of the other side (factors and the bias's column), and its biases with the
+        intercept.
     ridge : float array, shape (m,)
     """
-    factors, level = other
-    dtype = factors.dtype
-    design = np.hstack([factors, np.ones((len(factors), 1), dtype=dtype)])
+    design, level = other
+    dtype = design.dtype
     right_side = low_rank[0] @ (low_rank[1].T @ design)
     right_side[:, :-1] += gathered
-    right_side[:, -1] += sums.astype(dtype)
+    if design[0, -1]:  # there is a bias to solve for
+        right_side[:, -1] += sums.astype(dtype)
     right_side -= level.astype(dtype) @ design
     return shared_gram_half_sweep(right_side, design, ridge)
 
 
 def centred(factors: Factors, mean: float) -> Factors:
-    """Move the intercept to where f has the mean of the score over all cells."""
+    """Move the intercept to where f has the mean of the score over all cells.
+
+    Without biases it is that mean itself.
+    """
+    if not factors.biased:
+        return replace(factors, intercept=mean)
     interaction = _total(factors.user_factors, factors.item_factors)
     n_users, n_items = len(factors.user_biases), len(factors.item_biases)
     level = float(factors.user_biases.mean(dtype=np.float64))

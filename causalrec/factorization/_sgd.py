@@ -15,6 +15,7 @@ from causalrec.factorization._common import (
     Floats,
     Integers,
     Pattern,
+    Watch,
     dot_rows,
     has_converged,
 )
@@ -60,6 +61,7 @@ def fit_weighted_sgd(
     n_sweeps: int,
     learning_rate: float,
     tol: float = 0.0,
+    watch: Watch | None = None,
 ) -> Fit:
     """Minimise the loss of `fit_weighted` by visiting the observed cells in random order.
 
@@ -72,6 +74,8 @@ def fit_weighted_sgd(
     learning_rate : float
         Step of the first sweep; sweep t takes learning_rate / sqrt(t), halved (and the
         sweep undone) where the loss rises by 2 % or more above the best so far.
+    watch : callable(factors), optional
+        As in `fit_weighted`.
     """
     from causalrec.factorization._numba_kernels import kernels
 
@@ -93,7 +97,7 @@ def fit_weighted_sgd(
         return settled(_sweep(entries, factors, visit_ridge, rng, rate))
 
     begin = settled(_user_start(start, rng))
-    return _descend(sweep, begin, n_sweeps, learning_rate, tol)
+    return _descend(sweep, begin, n_sweeps, learning_rate, tol, watch)
 
 
 def fit_doubly_robust_sgd(
@@ -106,6 +110,7 @@ def fit_doubly_robust_sgd(
     n_sweeps: int,
     learning_rate: float,
     tol: float = 0.0,
+    watch: Watch | None = None,
 ) -> Fit:
     """Minimise the loss of `fit_doubly_robust` on a random sample of cells a sweep.
 
@@ -122,6 +127,8 @@ def fit_doubly_robust_sgd(
         In units of mean-1 weights here, as in `fit_weighted_sgd`.
     rng : numpy.random.Generator
     learning_rate : float
+    watch : callable(factors), optional
+        As in `fit_weighted`.
     """
     scale = pattern.n / pattern.n_cells
     pulls = np.concatenate([np.zeros(pattern.n), score.by_user.data * scale])
@@ -144,7 +151,7 @@ def fit_doubly_robust_sgd(
 
     begin = _user_start(start, rng)
     reached = loss_over_all_cells(pattern, score, begin, grid_ridge)
-    return _descend(sweep, (begin, reached), n_sweeps, learning_rate, tol)
+    return _descend(sweep, (begin, reached), n_sweeps, learning_rate, tol, watch)
 
 
 def _descend(
@@ -153,6 +160,7 @@ def _descend(
     n_sweeps: int,
     learning_rate: float,
     tol: float,
+    watch: Watch | None,
 ) -> Fit:
     """Take sweeps with steps that shrink; one that loses ground is undone and halves them."""
     factors, current = begin
@@ -160,15 +168,16 @@ def _descend(
     losses: list[float] = []
     for number in range(n_sweeps):
         moved, reached = sweep(factors, learning_rate / np.sqrt(1.0 + number))
-        if not reached <= best + TOLERATED_RISE * abs(best):
-            learning_rate /= 2.0
-            losses.append(current)
-            continue
         lower = reached < current
-        factors, current, best = moved, reached, min(best, reached)
+        if reached <= best + TOLERATED_RISE * abs(best):
+            factors, current, best = moved, reached, min(best, reached)
+        else:
+            learning_rate /= 2.0
         losses.append(current)
         if lower and has_converged(losses, tol):
             return Fit(factors, losses, True)
+        if watch is not None and watch(factors):
+            break
     return Fit(factors, losses, False)
 
 

@@ -12,6 +12,7 @@ from causalrec.factorization._common import (
     Floats,
     Integers,
     Pattern,
+    Watch,
     has_converged,
 )
 from causalrec.factorization._kernels import SCIPY, HalfSweep, Kernels, weighted_half_sweep
@@ -61,6 +62,7 @@ def fit_weighted(
     n_sweeps: int,
     tol: float = 0.0,
     kernels: Kernels = SCIPY,
+    watch: Watch | None = None,
 ) -> Fit:
     """Minimise sum_obs w (y - f)^2 + ridge |factors, biases|^2 by alternating least squares.
 
@@ -80,6 +82,8 @@ def fit_weighted(
         Stop when a sweep lowers the loss by less than this share of it.
     kernels : Kernels
         `_kernels.SCIPY` or the compiled ones.
+    watch : callable(factors), optional
+        Sees the factors after each sweep; stops where it returns True.
     """
     by_user, by_item = (
         Side.of_users(pattern, outcome, weights),
@@ -87,17 +91,21 @@ def fit_weighted(
     )
     mass = float(np.sum(weights, dtype=np.float64))
     factors = with_mean_residual(start, pattern, outcome, weights)[0]
+    if not start.biased:
+        factors = replace(factors, intercept=float(np.average(outcome, weights=weights)))
     losses: list[float] = []
     for _ in range(n_sweeps):
         factors = _users_solved(by_user, factors, ridge[0], kernels.weighted_half_sweep)
         factors = _items_solved(by_item, factors, ridge[1], kernels.weighted_half_sweep)
         total, square = item_residuals(by_item, factors, kernels)
         # The intercept moves to where the weighted residuals have mean zero.
-        shift = total / mass
+        shift = total / mass if start.biased else 0.0
         factors = replace(factors, intercept=factors.intercept + shift)
         losses.append((square - shift * total + factors.penalty(*ridge)) / pattern.n)
         if has_converged(losses, tol):
             return Fit(factors, losses, True)
+        if watch is not None and watch(factors):
+            break
     return Fit(factors, losses, False)
 
 
@@ -152,13 +160,13 @@ def solve_users(
 
 
 def _users_solved(side: Side, factors: Factors, ridge: Floats, half_sweep: HalfSweep) -> Factors:
-    other = factors.item_factors, factors.item_biases
+    other = factors.item_design(), factors.item_biases
     solved = _solved(side, other, factors.intercept, ridge, half_sweep)
     return replace(factors, user_factors=solved[:, :-1], user_biases=solved[:, -1])
 
 
 def _items_solved(side: Side, factors: Factors, ridge: Floats, half_sweep: HalfSweep) -> Factors:
-    other = factors.user_factors, factors.user_biases
+    other = factors.user_design(), factors.user_biases
     solved = _solved(side, other, factors.intercept, ridge, half_sweep)
     return replace(factors, item_factors=solved[:, :-1], item_biases=solved[:, -1])
 
@@ -170,11 +178,10 @@ def _solved(
     ridge: Floats,
     half_sweep: HalfSweep,
 ) -> Floats:
-    """Return factors and biases of one side for those of the other."""
+    """Return factors and biases of one side for the design and the biases of the other."""
     cells = side.pointer, side.columns, side.weights, side.outcome
-    ones = np.ones((len(other[0]), 1), dtype=other[0].dtype)
     offset = other[1] + np.asarray(intercept, dtype=other[1].dtype)
-    return half_sweep(*cells, np.hstack([other[0], ones]), ridge, offset)
+    return half_sweep(*cells, other[0], ridge, offset)
 
 
 def item_residuals(side: Side, factors: Factors, kernels: Kernels) -> tuple[float, float]:
