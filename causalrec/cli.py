@@ -174,7 +174,8 @@ def graph(
         described = describe_graphs() if name is None else describe_graph(name, query)
     except IdentificationError:
         if name is not None and output is not None:
-            write_graph(name, output)  # what is not identified can be drawn all the same
+            for path in write_graph(name, output):  # what is not identified can be drawn as well
+                typer.echo(str(path), err=as_json)
         raise
     _print(described.summary(), described.to_dict(), as_json)
     if name is not None and output is not None:

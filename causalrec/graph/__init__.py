@@ -7,7 +7,7 @@ path in words.
 
 from causalrec.graph._declared import NegativeControl
 from causalrec.graph._estimand import Covariate, Estimand, PathEffect, Query
-from causalrec.graph._files import checked_graph, list_graphs, load_graph
+from causalrec.graph._files import checked_graph, graph_comment, list_graphs, load_graph
 from causalrec.graph._model import CausalGraph
 from causalrec.graph._node import Node
 
@@ -20,6 +20,7 @@ __all__ = [
     "PathEffect",
     "Query",
     "checked_graph",
+    "graph_comment",
     "list_graphs",
     "load_graph",
 ]

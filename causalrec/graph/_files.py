@@ -67,12 +67,16 @@ def load_graph(name_or_path: str | PathLike[str]) -> CausalGraph:
     >>> load_graph("exposure_click").outcome
     'purchase'
     """
+    return _read(_path(name_or_path))
+
+
+def _path(name_or_path: str | PathLike[str]) -> Path:
     text_given = str(name_or_path)
     if isinstance(name_or_path, str):
         if "{" in text_given:
             raise GraphError("This is the text of a graph: read it with CausalGraph.from_dot.")
         if text_given in list_graphs():
-            return _read(_folder() / f"{text_given}.dot")
+            return _folder() / f"{text_given}.dot"
     path = Path(name_or_path)
     try:
         is_file = path.is_file()
@@ -84,16 +88,43 @@ def load_graph(name_or_path: str | PathLike[str]) -> CausalGraph:
             f"There is no graph and no file {text_given!r}.{near_miss(path.stem, shipped)}"
             f" Shipped graphs: {', '.join(shipped)}. Pass one of them, or the path of a .dot file."
         )
-    return _read(path)
+    return path
 
 
-def _read(path: Path) -> CausalGraph:
+def graph_comment(name_or_path: str | PathLike[str]) -> str:
+    """Return the comment (`//`) that opens the file of a graph: where it comes from, in words.
+
+    Empty where the file opens with something else.
+
+    Raises
+    ------
+    GraphError
+        As `load_graph` does.
+
+    Examples
+    --------
+    >>> graph_comment("encouragement").split(" (")[0]
+    'A randomised encouragement'
+    """
+    said = []
+    for line in _text(_path(name_or_path)).splitlines():
+        if not line.startswith("//"):
+            break
+        said.append(line.removeprefix("//").strip())
+    return " ".join(said)
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise GraphError(
             f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8."
         ) from None
+
+
+def _read(path: Path) -> CausalGraph:
+    text = _text(path)
     try:
         graph = CausalGraph.from_dot(text)
         return graph if graph.name else CausalGraph.from_dot(text, name=path.stem)

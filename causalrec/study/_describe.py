@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from causalrec.errors import StudyError
-from causalrec.graph import CausalGraph, Estimand, list_graphs, load_graph
+from causalrec.errors import GraphError, IdentificationError, StudyError, near_miss
+from causalrec.graph import CausalGraph, Estimand, graph_comment, list_graphs, load_graph
 from causalrec.results import Assumption, Result, Table
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def describe_graph(name: str, query: str | None = None) -> Result:
     graph = load_graph(name)
     asked = query or ("mean" if graph.observed else "effect")
     if asked not in _QUESTIONS:
-        raise StudyError(f"--query {asked!r}: ask for 'effect', 'mean' or 'path'.")
+        raise StudyError(
+            f"--query {asked!r}: ask for 'effect', 'mean' or 'path'.{near_miss(asked, _QUESTIONS)}"
+        )
     estimand = graph.identify(query=cast("Query", asked))
     return Result(
         kind="graph",
@@ -64,6 +66,7 @@ def describe_graph(name: str, query: str | None = None) -> Result:
             Assumption(name=title, statement=statement, status=status)
             for title, statement, status in estimand.assumptions
         ),
+        notes=_notes(name, graph, estimand),
         graph_dot=graph.to_dot(),
         adjustment=estimand.adjustment,
     )
@@ -96,6 +99,46 @@ def write_graph(name: str, folder: Path, adjustment: tuple[str, ...] = ()) -> tu
     for path, text in zip(written, (drawn, graph.to_dagitty()), strict=True):
         path.write_text(text, encoding="utf-8", newline="\n")
     return written
+
+
+def _notes(name: str, graph: CausalGraph, estimand: Estimand) -> tuple[str, ...]:
+    """Say what the log must hold, what else the graph answers, and where it comes from."""
+    found = [_columns(graph)]
+    if estimand.query == "effect":
+        found += [one.words for one in graph.negative_controls(estimand.adjustment)]
+    for query in _QUESTIONS:
+        if query != estimand.query and _can_be_asked(graph, query):
+            found.append(_other(graph, query))
+    if comment := graph_comment(name):
+        found.append(f"From its file: {comment}")
+    return tuple(found)
+
+
+def _columns(graph: CausalGraph) -> str:
+    """Return the columns that the graph expects, by table."""
+    tables = {"user": "users", "item": "items", "event": "events", None: "any table"}
+    parts = []
+    for entity, table in tables.items():
+        held = sorted(str(n.column) for n in graph.node_table if n.column and n.entity == entity)
+        if held:
+            parts.append(f"{table}: {', '.join(held)}")
+    return f"Columns that it expects: {'; '.join(parts)}."
+
+
+def _can_be_asked(graph: CausalGraph, query: str) -> bool:
+    if query == "mean":
+        return graph.observed is not None
+    if graph.exposure is None or graph.observed is not None:
+        return False
+    return query == "effect" or bool(graph.with_role("mediator"))
+
+
+def _other(graph: CausalGraph, query: str) -> str:
+    try:
+        way = graph.identify(query=cast("Query", query)).strategy
+    except (GraphError, IdentificationError):
+        return f"Asked with --query {query}, it is refused."
+    return f"Asked with --query {query}, it answers too ({way})."
 
 
 def _nodes(graph: CausalGraph, estimand: Estimand) -> Table:

@@ -306,10 +306,21 @@ def _answer(graph: CausalGraph) -> Estimand | IdentificationError:
         return error
 
 
+def _is_a_path(words: str, network: nx.DiGraph, start: str, end: str) -> bool:
+    """Whether the words walk along edges from start to end, through no node twice."""
+    steps = words.partition(" (")[0].split(" ")
+    nodes, arrows = steps[::2], steps[1::2]
+    along = all(
+        network.has_edge(a, b) if arrow == "->" else network.has_edge(b, a)
+        for a, arrow, b in zip(nodes, arrows, nodes[1:], strict=False)
+    )
+    return along and nodes[0] == start and nodes[-1] == end and len(set(nodes)) == len(nodes)
+
+
 def test_random_graphs_are_identified_exactly_where_networkx_says_so() -> None:
     rng = random.Random(11)
     n_refused = 0
-    for _ in range(500):
+    for _ in range(2_000):
         graph = _random_graph(rng)
         exposure, outcome = graph.exposure, graph.outcome
         assert exposure is not None
@@ -325,13 +336,14 @@ def test_random_graphs_are_identified_exactly_where_networkx_says_so() -> None:
             n_refused += 1
             assert found.open_path is not None
             assert found.open_path.startswith(f"{exposure} <- ")
+            assert _is_a_path(found.open_path, back_door, str(exposure), str(outcome))
             assert any(f"Measure {latent}" in str(found) for latent in graph.latents)
             continue
         assert set(found.adjustment) <= allowed
         assert set(found.minimal) <= set(found.adjustment)
         for chosen in (found.adjustment, found.minimal):
             assert nx.is_d_separator(back_door, {exposure}, {outcome}, set(chosen))
-    assert 50 < n_refused < 450
+    assert 200 < n_refused < 1_800
 
 
 SIXTY = " ".join(f"c{i}" for i in range(60))

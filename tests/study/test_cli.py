@@ -112,12 +112,16 @@ def test_graph_writes_its_drawing_and_dagitty_text(tmp_path: Path) -> None:
     shown = causalrec("graph", "encouragement", "--output", "drawn", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "arm is an instrument" in shown.stdout
+    assert "users: activity; items: price; events: arm, exposed, purchase" in shown.stdout
+    assert "From its file: A randomised encouragement (Angrist, Imbens & Rubin 1996" in shown.stdout
     assert (tmp_path / "drawn" / "encouragement.svg").read_text("utf-8").startswith("<svg xmlns=")
     text = (tmp_path / "drawn" / "encouragement.dagitty.txt").read_text("utf-8")
     assert CausalGraph.from_dot(text) == load_graph("encouragement")
     refused = causalrec("graph", "exposure_click_latent", "--output", "drawn", cwd=tmp_path)
     assert refused.returncode == 4
-    assert (tmp_path / "drawn" / "exposure_click_latent.svg").is_file()
+    drawn = Path("drawn") / "exposure_click_latent.svg"
+    assert str(drawn) in refused.stdout
+    assert (tmp_path / drawn).is_file()
     path = causalrec("graph", "user_group_mix", "--query", "path", cwd=tmp_path)
     assert "natural indirect effect" in path.stdout
     assert causalrec("graph", "--output", "drawn", cwd=tmp_path).returncode == 2
