@@ -106,7 +106,8 @@ class DebiasedMF(Afterwards):
         preference: the outcome of a cell if it is observed or exposed. effect: what exposing it
         adds, from a log of candidates; the target is the two-arm score of every candidate (Sato
         et al. 2019, 2020), for estimator "dr", "mrdr" or "ips". Scores are noisier than outcomes,
-        and the ridge is multiplied by how much, so `regularization` still counts in outcomes.
+        and the ridge is multiplied by how much, so `regularization` still counts in outcomes. All
+        candidates count as seen: rank among them with `recommend(..., exclude_seen=False)`.
     sensitivity : float, default 1.0
         Of "robust_ips": how far the odds of being observed may be from p / (1 - p), as a factor
         (Ding et al. 2022). Their sum of weighted losses is largest at the upper bound of every

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from causalrec import DebiasedMF, InteractionLog, simulate
-from causalrec.errors import DataError, OverlapError, StudyError
+from causalrec.errors import DataError, IdentificationError, OverlapError, StudyError
 from causalrec.evaluation import evaluate_uplift
 
 
@@ -106,6 +106,17 @@ def test_lists_that_chase_their_own_noise_flatter_themselves() -> None:
 
     flattered = evaluate_uplift(chases, world.log, k=3, graph=world.graph).rows[0]
     assert flattered.lower > world.potential.effect.max()
+
+
+def test_an_unmeasured_confounder_is_not_in_the_interval() -> None:
+    # What would have told: the graph refuses (its open path), and `effect.sensitivity()` of the
+    # same log says how strong a confounder would have to be.
+    world = simulate("shop", n_users=600, n_items=40, unmeasured=1.5, random_state=0)
+    model = quality(world)
+    with pytest.raises(IdentificationError):
+        evaluate_uplift(model, world.log, k=5, graph=world.graph)
+    found = evaluate_uplift(model, world.log, k=5).rows[0]
+    assert found.lower > true_uplift(world, model, 5)
 
 
 def test_what_means_nothing_is_refused() -> None:

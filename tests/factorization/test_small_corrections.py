@@ -12,7 +12,10 @@ from scipy.special import expit
 from causalrec import DebiasedMF, InteractionLog, PropensityModel, simulate, tune
 from causalrec.errors import DataError, StudyError
 from causalrec.factorization import exposure_factors
+from causalrec.factorization._adjustments import with_randomized
+from causalrec.factorization._common import Pattern
 from causalrec.factorization._robust import weight_bounds, worst_weights
+from causalrec.factorization._training import Problem
 
 
 def as_log(seen: np.ndarray, outcome: np.ndarray) -> InteractionLog:
@@ -209,6 +212,23 @@ def test_the_share_of_the_slice_is_what_was_said() -> None:
     assert len(found.rows) == 2
 
 
+def test_the_joint_loss_is_a_mean_of_two_self_normalised_means() -> None:
+    rng = np.random.default_rng(0)
+    pattern = Pattern(np.arange(30, dtype=np.int32), np.zeros(30, dtype=np.int32), 30, 1)
+    propensity, loss = rng.uniform(0.1, 0.9, 30), rng.exponential(size=30)
+    drawn = np.arange(30) < 8
+    weights = 1.0 / propensity[~drawn]
+    for share in (True, 0.3):
+        problem = Problem(pattern, loss, propensity)
+        joint, used = with_randomized(problem, drawn, share)
+        of_selected = weights @ loss[~drawn] / weights.sum()
+        expected = used * loss[drawn].mean() + (1 - used) * of_selected
+        combined = 1.0 / joint.propensity
+        assert_allclose(combined @ loss / combined.sum(), expected)
+    effective = weights.sum() ** 2 / np.square(weights).sum()
+    assert_allclose(with_randomized(problem, drawn, True)[1], 8 / (8 + effective))
+
+
 def test_a_log_without_a_slice_is_refused() -> None:
     log = simulate("music", n_users=60, n_items=30, random_state=0).log
     with pytest.raises(DataError, match="no randomized"):
@@ -247,6 +267,15 @@ def test_robust_ips_lowers_the_worst_loss_that_it_promises_to() -> None:
     plain = DebiasedMF("ips", n_factors=2).fit(world.log, p)
     robust = DebiasedMF("robust_ips", n_factors=2, sensitivity=2.0).fit(world.log, p)
     assert worst(robust) < worst(plain)
+
+
+def test_robust_ips_begins_at_ips() -> None:
+    log = simulate("music", n_users=60, n_items=30, random_state=0).log
+    p = np.random.default_rng(0).uniform(0.1, 0.5, len(log.observed_cells()))
+    options = {"n_factors": 0, "tol": 0.0, "n_sweeps": 40}
+    plain = DebiasedMF("ips", **options).fit(log, p)
+    near = DebiasedMF("robust_ips", sensitivity=1.0 + 1e-9, **options).fit(log, p)
+    assert_allclose(grid_of(near), grid_of(plain), atol=1e-6)
 
 
 @pytest.mark.parametrize(("selection_on_rating", "wins"), [(0.6, True), (0.0, False)])

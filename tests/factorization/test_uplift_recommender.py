@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from scipy.special import expit
 
-from causalrec import DebiasedMF, KnownPropensity, load_model, simulate, tune
+from causalrec import (
+    DebiasedMF,
+    InteractionLog,
+    KnownPropensity,
+    load_model,
+    simulate,
+    tune,
+)
 from causalrec.errors import DataError, OverlapError, StudyError
 from causalrec.factorization._effect_target import effect_target
 
@@ -73,6 +82,50 @@ def test_an_unmeasured_confounder_misleads_it() -> None:
         means.append(abs(model.predict_codes(*codes).mean() - truth))
     assert means[0] < 0.02
     assert means[1] > 0.08
+
+
+def test_it_recovers_a_low_rank_effect() -> None:
+    rng = np.random.default_rng(0)
+    m, n = 200, 100
+    effect = 1.0 + rng.normal(size=(m, 2)) @ rng.normal(size=(2, n)) / 2
+    age = rng.normal(size=m)
+    propensity = expit(0.8 * age)[:, None] * np.ones(n)  # the old are shown more, and buy more
+    exposed = rng.random((m, n)) < propensity
+    outcome = 2.0 * age[:, None] + exposed * effect + 0.1 * rng.normal(size=(m, n))
+    users, items = np.divmod(np.arange(m * n), n)
+    log = InteractionLog(
+        pd.DataFrame(
+            {
+                "user_id": users,
+                "item_id": items,
+                "shown": exposed.ravel().astype(int),
+                "spent": outcome.ravel(),
+            }
+        ),
+        users=pd.DataFrame({"user_id": np.arange(m), "age": age}),
+        outcome="spent",
+        exposure="shown",
+    )
+    errors = {}
+    for rank in (0, 2):
+        model = DebiasedMF("dr", objective="effect", n_factors=rank, regularization=0.1)
+        found = model.fit(log).predict_block(slice(None))
+        errors[rank] = float(np.mean((found - effect) ** 2))
+    # Scores vary by .70 around the effect, and 20,000 of them carry 900 numbers: an error of
+    # .70 x 900 / 20,000 = .03 if that noise were even; it grows with the effect itself and with
+    # 1 / p, so twice that is allowed. Biases alone leave the interaction's .5.
+    assert errors[2] < 0.06
+    assert errors[0] > 0.3
+
+
+def test_the_ridge_counts_in_outcomes(shop) -> None:
+    options = {"n_factors": 2, "tol": 0.0, "n_sweeps": 5}
+    target = effect_target(shop.log, None, shop.graph, "dr", False)
+    model = DebiasedMF("dr", objective="effect", regularization=4.0, **options)
+    model.fit(shop.log, graph=shop.graph)
+    by_hand = DebiasedMF("naive", regularization=4.0 * target.noise, **options).fit(target.log)
+    assert_allclose(model.item_factors_, by_hand.item_factors_, atol=1e-10)
+    assert_allclose(model.item_biases_, by_hand.item_biases_, atol=1e-10)
 
 
 def test_scores_average_to_the_effect(shop) -> None:
