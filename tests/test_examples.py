@@ -33,6 +33,13 @@ PROMISES = {
         "This is not the effect on everybody",
         "encouragement-report.html",
     ),
+    "cold_start": (
+        "items lose all their ratings",
+        "mse: no features - prior",
+        "(95% interval",
+        "Items held fixed",
+        "cold-start-report.html",
+    ),
     "train_debiased": (
         "rating -> observed",
         "Judged on songs drawn at random",

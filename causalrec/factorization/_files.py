@@ -304,7 +304,10 @@ def _factors(
     if name not in manifest.intercepts:
         return None
     parts = ("user_factors", "item_factors", "user_biases", "item_biases")
-    return Factors(manifest.intercepts[name], *(arrays[f"{name}.{part}"] for part in parts))
+    user_factors, item_factors, user_biases, item_biases = (
+        arrays[f"{name}.{part}"] for part in parts
+    )
+    return Factors(manifest.intercepts[name], user_factors, item_factors, user_biases, item_biases)
 
 
 def _check_shapes(state: State, folder: Path) -> None:
