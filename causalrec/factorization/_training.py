@@ -32,6 +32,7 @@ from causalrec.factorization._robust import fit_robust
 from causalrec.factorization._sgd import fit_doubly_robust_sgd, fit_weighted_sgd
 from causalrec.factorization._side_features import PriorScale
 from causalrec.factorization._weighted import Fit, fit_weighted, mean_one
+from causalrec.factorization._whole_grid import fit_whole_grid, is_whole_grid
 from causalrec.threads import one_blas_thread
 
 Estimator = Literal["naive", "ips", "snips", "dr", "mrdr", "robust_ips"]
@@ -234,11 +235,12 @@ def _weighted_fit(
     weights: NDArray[np.float64],
 ) -> tuple[Fit, NDArray[np.float64]]:
     """Return the fit of the weighted loss and its weights: the worst ones for robust_ips."""
-    if solver.recipe.estimator != "robust_ips":
-        return solver.weighted(target, weights), weights
-    return fit_robust(
-        solver.weighted, solver.pattern, target, propensity, solver.recipe.sensitivity
-    )
+    recipe, pattern = solver.recipe, solver.pattern
+    if recipe.estimator == "robust_ips":
+        return fit_robust(solver.weighted, pattern, target, propensity, recipe.sensitivity)
+    if recipe.solver == "als" and solver.sides is None and is_whole_grid(pattern, weights):
+        return fit_whole_grid(solver, target, float(weights[0])), weights
+    return solver.weighted(target, weights), weights
 
 
 def _imputation(

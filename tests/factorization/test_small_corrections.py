@@ -13,9 +13,11 @@ from causalrec import DebiasedMF, InteractionLog, PropensityModel, simulate, tun
 from causalrec.errors import DataError, StudyError
 from causalrec.factorization import exposure_factors
 from causalrec.factorization._adjustments import with_randomized
-from causalrec.factorization._common import Pattern
+from causalrec.factorization._common import Pattern, random_start
 from causalrec.factorization._robust import weight_bounds, worst_weights
-from causalrec.factorization._training import Problem
+from causalrec.factorization._training import Problem, train
+from causalrec.factorization._weighted import fit_weighted
+from causalrec.factorization._whole_grid import is_whole_grid
 
 
 def as_log(seen: np.ndarray, outcome: np.ndarray) -> InteractionLog:
@@ -236,6 +238,29 @@ def test_a_log_without_a_slice_is_refused() -> None:
     only = music(0.0).log.randomized_part()
     with pytest.raises(DataError, match="selected and randomised cells together"):
         DebiasedMF("ips", use_randomized=True).fit(only, 0.2)
+
+
+# ---------------------------------------------------------------------- a whole grid
+
+
+@pytest.mark.parametrize("noise", [1.0, 5.0])
+@pytest.mark.parametrize("n_factors", [0, 3])
+def test_a_whole_grid_is_solved_as_one_with_the_same_optimum(n_factors: int, noise: float) -> None:
+    rng = np.random.default_rng(0)
+    users, items = np.divmod(np.arange(60 * 40, dtype=np.int32), 40)
+    truth = 2 + rng.normal(size=(60, 3)) @ rng.normal(size=(3, 40))
+    outcome = (truth + rng.normal(size=truth.shape)).ravel()
+    pattern = Pattern(users, items, 60, 40)
+    model = DebiasedMF("naive", n_factors=n_factors, tol=0.0, n_sweeps=200, regularization=4.0)
+    recipe = model._recipe()
+    weights = np.full(pattern.n, 1.0 / noise)
+    whole = train(Problem(pattern, outcome, np.ones(pattern.n), noise=noise), recipe)
+    assert is_whole_grid(pattern, weights)
+    start = random_start(60, 40, n_factors, np.random.default_rng(0), "float64")
+    ridge = np.full(60, 4.0), np.full(40, 4.0)
+    rows = fit_weighted(pattern, outcome, weights, start, ridge, n_sweeps=200)
+    assert_allclose(whole.factors.block(slice(None)), rows.factors.block(slice(None)), atol=1e-7)
+    assert_allclose(whole.fit.losses[-1], rows.losses[-1], rtol=1e-9)
 
 
 # ---------------------------------------------------------------------- robust IPS
