@@ -8,12 +8,13 @@ folder as an argument) and is left out without them.
 
 from __future__ import annotations
 
-import os
 import resource
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from _data import data_folder
 
 RUNS = 5
 SIXTY = " ".join(f"c{i}" for i in range(60))
@@ -48,9 +49,7 @@ def cpu_seconds(code: str) -> float:
 
 def coat_folder() -> Path | None:
     """Return the folder of the Coat data, or None."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    root = Path(os.environ.get("CAUSALREC_DATA") or beside)
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else root / "coat"
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else data_folder("coat")
     return folder if folder.is_dir() else None
 
 
