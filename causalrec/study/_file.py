@@ -61,7 +61,17 @@ class LogSection(_Section):
 class PropensitySection(_Section):
     """How the probability of being observed (or exposed) is known or estimated."""
 
-    method: Literal["logistic", "popularity", "independence", "known"] = "logistic"
+    method: Literal[
+        "auto",
+        "logistic",
+        "cloglog",
+        "case-control",
+        "low-rank",
+        "naive-bayes",
+        "popularity",
+        "independence",
+        "known",
+    ] = "auto"
     column: str | None = None
     clip: float | None = Field(default=None, gt=0, lt=1)
 

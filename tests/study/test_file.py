@@ -81,5 +81,5 @@ def test_text_that_is_not_toml_names_the_line(tmp_path: Path) -> None:
 def test_defaults_are_filled_in() -> None:
     study = study_from_dict(GOOD)
     assert study.study.min_cell == 11
-    assert study.propensity.method == "logistic"
+    assert study.propensity.method == "auto"
     assert study.questions[0].model_dump()["sampled"] == ("user", "item")
