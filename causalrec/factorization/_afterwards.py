@@ -8,15 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from causalrec.errors import StudyError
+from causalrec.errors import DataError, StudyError
 from causalrec.factorization._predictions import UNKNOWN_ITEM, UNKNOWN_USER, Predictions
 from causalrec.factorization._state import codes_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import ArrayLike
 
     from causalrec.factorization._explain import Explanation
     from causalrec.factorization._training import Recipe
+    from causalrec.interactions import InteractionLog
+    from causalrec.nuisances import Propensity
 
 
 class Afterwards(Predictions):
@@ -171,6 +174,56 @@ class Afterwards(Predictions):
         extended = copy.copy(self)
         extended._state = state
         return extended
+
+    def partial_fit(
+        self,
+        log: InteractionLog,
+        propensity: Propensity | ArrayLike | str | None = None,
+        *,
+        user_features: Any = None,
+    ) -> Self:
+        """Add new events, and solve the users who have them again with the items as they are.
+
+        A user is solved from all events, those of the fit and the new ones; a new event of a cell
+        replaces the earlier. Each of these users is where `fold_in` of the same events puts
+        them; the others, and the items, do not move. What many new events would teach of the
+        items takes another `fit`.
+
+        Parameters
+        ----------
+        log : InteractionLog
+            New events of known or new users on items that the model knows.
+        propensity : Propensity, array, str, float, optional
+            Of the new events; as in `fold_in`.
+        user_features : array, frame or callable, optional
+            Of the users of `log`, where the model was fitted with `user_features`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            If an item is unknown, the propensity is missing, or the model was saved without its
+            events.
+        StudyError
+            If the estimator has no closed form.
+        """
+        from causalrec.factorization._partial_fit import updated_state
+        from causalrec.factorization._prepare import propensities
+
+        state = self._fitted
+        self._check_least_squares("partial_fit")
+        estimator = self.get_params()["estimator"]
+        if propensity is None and estimator != "naive" and log.logging_propensity is None:
+            raise DataError(
+                f"Adding events to a model fitted by {estimator!r} needs their propensity: pass a"
+                " number, a column's name, or the fitted PropensityModel."
+            )
+        p = propensities(log, propensity, None, estimator).values
+        self._state = updated_state(state, self._recipe(), log, p, user_features)
+        return self
 
     def export_factors(self, directory: str | os.PathLike[str]) -> Path:
         """Write vectors whose inner products are the predictions, for an index of neighbours.
