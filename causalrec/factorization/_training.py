@@ -238,8 +238,6 @@ def _weighted_fit(
     recipe, pattern = solver.recipe, solver.pattern
     if recipe.estimator == "robust_ips":
         return fit_robust(solver.weighted, pattern, target, propensity, recipe.sensitivity)
-    if recipe.solver == "als" and solver.sides is None and is_whole_grid(pattern, weights):
-        return fit_whole_grid(solver, target, float(weights[0])), weights
     return solver.weighted(target, weights), weights
 
 
@@ -317,7 +315,8 @@ class _Solver:
                 n_sweeps=recipe.n_sweeps,
                 tol=recipe.tol,
             )
-        return fit_weighted(
+        solve = fit_whole_grid if is_whole_grid(self.pattern, w) else fit_weighted
+        return solve(
             self.pattern,
             y,
             w,

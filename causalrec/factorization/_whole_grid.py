@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from causalrec.factorization._common import Pattern, random_start
+from causalrec.factorization._common import Factors, Floats, Pattern, Watch
+from causalrec.factorization._doubly_robust import doubly_robust_score, fit_doubly_robust
+from causalrec.factorization._kernels import SCIPY, Kernels
 from causalrec.factorization._weighted import Fit
-
-Floats = NDArray[np.float64]
 
 
 def is_whole_grid(pattern: Pattern, weights: Floats) -> bool:
@@ -29,24 +26,36 @@ def is_whole_grid(pattern: Pattern, weights: Floats) -> bool:
     return pattern.n == pattern.n_cells and bool(np.ptp(weights) == 0.0)
 
 
-def fit_whole_grid(solver: Any, target: Floats, weight: float) -> Fit:
-    """Fit the weighted loss as a doubly robust score with p = 1, which is the outcome itself.
+def fit_whole_grid(
+    pattern: Pattern,
+    outcome: Floats,
+    weights: Floats,
+    start: Factors,
+    ridge: tuple[Floats, Floats],
+    *,
+    n_sweeps: int,
+    tol: float = 0.0,
+    kernels: Kernels = SCIPY,
+    watch: Watch | None = None,
+) -> Fit:
+    """Do what `fit_weighted` does, as a doubly robust score with p = 1: the outcome itself.
 
-    The two are one optimum; the score needs one k x k inverse a half-sweep, where weights need one
-    a row: k times less work.
+    The two have one optimum; the score needs one k x k inverse a half-sweep, where weights need
+    one a row, and so k times less work.
 
     Parameters
     ----------
-    solver : Solver
-        Both stages of the recipe on the pattern.
-    target : float64 array, shape (n_cells,)
-    weight : float
-        Of every cell; the ridge is divided by it, and the losses are multiplied.
+    pattern, outcome, weights, start, ridge, n_sweeps, tol, kernels, watch
+        As in `fit_weighted`; the weights are all the same.
     """
-    pattern, dtype = solver.pattern, solver.recipe.dtype
-    mean = random_start(pattern.n_users, pattern.n_items, 0, solver.rng, dtype)
-    mean = replace(mean, intercept=float(target.mean()))
-    scaled = copy.copy(solver)
-    scaled.ridge = tuple(ridge / weight for ridge in solver.ridge)
-    fit: Fit = scaled.doubly_robust(target, np.ones(pattern.n), mean)
+    weight = float(weights[0])
+    m, n = pattern.n_users, pattern.n_items
+    mean = float(outcome.mean(dtype=np.float64))
+    left, right = np.full((m, 1), mean, outcome.dtype), np.ones((n, 1), outcome.dtype)
+    ones, predicted = np.ones(pattern.n), np.full(pattern.n, mean)
+    score = doubly_robust_score(pattern, outcome, ones, left, right, predicted)
+    scaled = ridge[0] / weight, ridge[1] / weight
+    fit = fit_doubly_robust(
+        score, start, scaled, n_sweeps=n_sweeps, tol=tol, kernels=kernels, watch=watch
+    )
     return replace(fit, losses=[loss * weight for loss in fit.losses])
