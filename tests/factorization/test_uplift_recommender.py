@@ -184,6 +184,7 @@ def test_tune_judges_it_by_held_out_scores(shop) -> None:
         ({"use_randomized": True}, "use_randomized= speak of outcomes"),
         ({"clip_to_range": True}, "clip_to_range= speak of outcomes"),
         ({"objective": "uplift"}, "'preference', 'effect'"),
+        ({"solver": "svd"}, "solver='svd'"),
     ],
 )
 def test_what_means_nothing_is_refused(shop, options, words: str) -> None:
