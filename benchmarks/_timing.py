@@ -74,9 +74,31 @@ class Extrapolated:
         return fixed + (cpu_seconds(self.part) - fixed) / self.replicates * self.whole
 
 
-def cpu_seconds(run: Run | Extrapolated) -> float:
+@dataclass(frozen=True)
+class PerSweep:
+    """One sweep of a fit, without what a fit prepares before the first one.
+
+    Attributes
+    ----------
+    fit : callable
+        Fits with a number of sweeps.
+    few, many : int
+        A sweep takes (fit(many) - fit(few)) / (many - few).
+    """
+
+    fit: Callable[[int], object]
+    few: int = 1
+    many: int = 5
+
+    def seconds(self) -> float:
+        """Return the CPU of one sweep."""
+        few, many = (cpu_seconds(lambda n=n: self.fit(n)) for n in (self.few, self.many))
+        return (many - few) / (self.many - self.few)
+
+
+def cpu_seconds(run: Run | Extrapolated | PerSweep) -> float:
     """Return the process CPU that one call takes."""
-    if isinstance(run, Extrapolated):
+    if isinstance(run, Extrapolated | PerSweep):
         return run.seconds()
     start = time.process_time()
     run()
@@ -95,8 +117,8 @@ def per_call(run: Run, calls: int) -> Run:
 
 def compare(
     name: str,
-    ours: Run,
-    peers: Mapping[str, Run | Extrapolated],
+    ours: Run | PerSweep,
+    peers: Mapping[str, Run | Extrapolated | PerSweep],
     *,
     repeats: int = REPEATS,
     calls: int = 1,
@@ -108,13 +130,14 @@ def compare(
     name : str
     ours : callable
         Called `calls` times in a row, of which the mean counts.
-    peers : mapping of name to callable or Extrapolated
+    peers : mapping of name to callable, Extrapolated or PerSweep
     repeats : int
         Pairs that are measured, after one warm run of each.
     calls : int
     """
-    ours()
-    repeated = per_call(ours, calls)
+    cpu_seconds(ours)
+    repeated = ours if isinstance(ours, PerSweep) else per_call(ours, calls)
+    calls = 1 if isinstance(ours, PerSweep) else calls
     for run in peers.values():
         cpu_seconds(run)
     mine: dict[str, list[float]] = {peer: [] for peer in peers}

@@ -63,7 +63,9 @@ def weighted_half_sweep(
         targets = targets - offset[columns]
     n_rows, d = len(pointer) - 1, design.shape[1]
     upper, lower = np.triu_indices(d)
-    packed = design[:, upper] * design[:, lower]
+    packed = design.take(upper, axis=1) * design.take(lower, axis=1)
+    place = np.zeros((d, d), dtype=np.intp)  # of each entry of the matrix in its triangle
+    place[upper, lower] = place[lower, upper] = np.arange(len(upper))
     solution = np.zeros((n_rows, d), dtype=design.dtype)
     for start in range(0, n_rows, _BLOCK):
         stop = min(start + _BLOCK, n_rows)
@@ -72,8 +74,7 @@ def weighted_half_sweep(
         index = (columns[part], pointer[start : stop + 1] - pointer[start])
         w = sparse.csr_array((weights[part], *index), shape=shape)
         wt = sparse.csr_array((weights[part] * targets[part], *index), shape=shape)
-        gram = np.empty((stop - start, d, d), dtype=design.dtype)
-        gram[:, upper, lower] = gram[:, lower, upper] = w @ packed
+        gram = (w @ packed).take(place, axis=1, mode="clip")
         gram[:, np.arange(d), np.arange(d)] += ridge[start:stop, None].astype(design.dtype)
         solution[start:stop] = np.linalg.solve(gram, (wt @ design)[:, :, None])[:, :, 0]
     return solution

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from causalrec.errors import DataError, NotFittedError
+from causalrec import errors
+from causalrec.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +75,7 @@ class TextFeatures:
     def __call__(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """Return the features of a table's rows, shape (n, n_components)."""
         if not hasattr(self, "_directions"):
-            raise NotFittedError.of(self)
+            raise errors.NotFittedError.of(self)
         counts = self._words.transform(self._texts(table))
         return np.asarray(self._directions.transform(counts), dtype=np.float64)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
+from scipy import special
 
 from causalrec.errors import DataError
 from causalrec.inference._clusters import sum_by
@@ -115,21 +115,23 @@ def _widened(bound: Estimate, level: float) -> tuple[FloatArray, FloatArray]:
     """Return standard errors, plain and times the ratio of t to normal critical values."""
     interval = bound.interval(level)
     half = (interval[:, 1] - interval[:, 0]) / 2.0
-    return bound.standard_error, half / stats.norm.ppf((1.0 + level) / 2.0)
+    return bound.standard_error, half / special.ndtri((1.0 + level) / 2.0)
 
 
 def _imbens_manski(level: float, width: float) -> float:
-    one_sided = float(stats.norm.ppf(level))
+    one_sided = float(special.ndtri(level))
     if not np.isfinite(width):
         return one_sided
-    two_sided = float(stats.norm.ppf((1.0 + level) / 2.0))
+    two_sided = float(special.ndtri((1.0 + level) / 2.0))
+
+    from scipy.optimize import brentq
 
     def coverage(c: float) -> float:
-        return float(stats.norm.cdf(c + width) - stats.norm.cdf(-c) - level)
+        return float(special.ndtr(c + width) - special.ndtr(-c) - level)
 
     if coverage(one_sided) >= 0.0:
         return one_sided
-    return float(optimize.brentq(coverage, one_sided, two_sided + 1e-12))
+    return float(brentq(coverage, one_sided, two_sided + 1e-12))
 
 
 def range_bounds(
@@ -341,4 +343,6 @@ def smallest_lambda(
         return 1.0
     if missing(np.log(largest)) < 0.0:
         return float("inf")
-    return float(np.exp(optimize.brentq(missing, 0.0, np.log(largest), xtol=1e-10)))
+    from scipy.optimize import brentq
+
+    return float(np.exp(brentq(missing, 0.0, np.log(largest), xtol=1e-10)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from causalrec.errors import DataError
 from causalrec.inference._sums import FloatArray
@@ -48,8 +48,8 @@ def t_critical(level: float, freedom: FloatArray) -> FloatArray:
     quantile = (1.0 + check_level(level)) / 2.0
     critical: FloatArray = np.where(
         np.isfinite(freedom),
-        stats.t.ppf(quantile, np.where(np.isfinite(freedom), freedom, 1.0)),
-        stats.norm.ppf(quantile),
+        special.stdtrit(np.where(np.isfinite(freedom), freedom, 1.0), quantile),
+        special.ndtri(quantile),
     )
     return critical
 
@@ -59,8 +59,8 @@ def two_sided_p(statistic: FloatArray, freedom: FloatArray) -> FloatArray:
     size = np.abs(statistic)
     p: FloatArray = np.where(
         np.isfinite(freedom),
-        2.0 * stats.t.sf(size, np.where(np.isfinite(freedom), freedom, 1.0)),
-        2.0 * stats.norm.sf(size),
+        2.0 * special.stdtr(np.where(np.isfinite(freedom), freedom, 1.0), -size),
+        2.0 * special.ndtr(-size),
     )
     return p
 
