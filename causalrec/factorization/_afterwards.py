@@ -5,11 +5,16 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from causalrec.errors import DataError, StudyError
 from causalrec.factorization._predictions import UNKNOWN_ITEM, UNKNOWN_USER, Predictions
+from causalrec.factorization._prepare import propensities
+from causalrec.factorization._recipe import WHOLE_GRID, WITHOUT_PROPENSITY
 from causalrec.factorization._state import codes_of
 
 if TYPE_CHECKING:
@@ -17,9 +22,26 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from causalrec.factorization._explain import Explanation
-    from causalrec.factorization._training import Recipe
+    from causalrec.factorization._recipe import Recipe
     from causalrec.interactions import InteractionLog
     from causalrec.nuisances import Propensity
+
+
+FITTED = (
+    "loss_history_",
+    "n_sweeps_",
+    "converged_",
+    "solver_path_",
+    "share_clipped_",
+    "effective_sample_size_",
+    "notes_",
+    "validation_losses_",
+)
+
+
+def _plain(value: Any) -> Any:
+    """Return an array as a list, anything else as it is."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 class Afterwards(Predictions):
@@ -75,8 +97,8 @@ class Afterwards(Predictions):
         """Refuse a model whose users are not least squares on the outcomes that were kept."""
         options = self.get_params()
         known = {
-            "estimator": ("naive", "ips", "snips", "dr", "mrdr"),
-            "solver": ("als",),
+            "estimator": ("naive", "ips", "snips", *WHOLE_GRID),
+            "solver": ("als", "svd"),
             "objective": ("preference",),
             "popularity": ("ignore",),
             "use_randomized": (False,),
@@ -211,12 +233,12 @@ class Afterwards(Predictions):
             If the estimator has no closed form.
         """
         from causalrec.factorization._partial_fit import updated_state
-        from causalrec.factorization._prepare import propensities
 
         state = self._fitted
         self._check_least_squares("partial_fit")
         estimator = self.get_params()["estimator"]
-        if propensity is None and estimator != "naive" and log.logging_propensity is None:
+        weighs = estimator not in WITHOUT_PROPENSITY
+        if propensity is None and weighs and log.logging_propensity is None:
             raise DataError(
                 f"Adding events to a model fitted by {estimator!r} needs their propensity: pass a"
                 " number, a column's name, or the fitted PropensityModel."
@@ -245,3 +267,82 @@ class Afterwards(Predictions):
         from causalrec.factorization._export import export_factors
 
         return export_factors(self._fitted, Path(directory))
+
+    def fold_in(
+        self,
+        log: InteractionLog,
+        propensity: Propensity | ArrayLike | str | None = None,
+        *,
+        user_features: Any = None,
+    ) -> Self:
+        """Return a model of the users of another log, with the items as they were fitted.
+
+        Each user's factors solve their own normal equation, so what the fitted users get is
+        unchanged and the items are not moved. Users without events are predicted from their
+        features and the item biases.
+
+        Parameters
+        ----------
+        log : InteractionLog
+            Events of new users (or later events of known ones, which then stand alone) on items
+            that the model knows; with features, its user table has the same columns.
+        propensity : Propensity, array, str, float, optional
+            As in `fit`; needed by every estimator but naive, since a few events do not say what
+            made them visible.
+        user_features : array, frame or callable, optional
+            Of the users of `log`, where the model was fitted with `user_features`.
+
+        Returns
+        -------
+        DebiasedMF
+            A fitted model: `predict` and `recommend` speak of the users of `log`.
+
+        Raises
+        ------
+        DataError
+            If an item is unknown, or the propensity is missing.
+        """
+        from causalrec.factorization._fold_in import folded_state
+
+        options = self.get_params()
+        if options["objective"] != "preference" or options["popularity"] != "ignore":
+            raise StudyError(
+                "fold_in solves for outcomes; a model of objective='effect' or with popularity="
+                " predicts something else: fit it again on a log that has the new users."
+            )
+        state, estimator = self._fitted, options["estimator"]
+        weighs = estimator not in WITHOUT_PROPENSITY
+        if propensity is None and weighs and log.logging_propensity is None:
+            raise DataError(
+                f"Folding users into a model fitted by {estimator!r} needs the propensity of"
+                " their events: pass a number, a column's name, or the fitted PropensityModel."
+            )
+        p = propensities(log, propensity, None, estimator).values
+        folded = copy.copy(self)
+        folded._state = folded_state(state, self._recipe(), log, p, user_features)
+        return folded
+
+    def save(self, directory: str | os.PathLike[str], *, events: bool = True) -> Path:
+        """Write the model into a directory: arrays as safetensors, the rest as JSON.
+
+        Everything is written to a temporary directory beside it and renamed, so an interrupted
+        save leaves what was there. No code is written, and `load_model` executes none.
+
+        Parameters
+        ----------
+        directory : path
+            Created; a model that is already there is replaced, anything else is refused.
+        events : bool, default True
+            Write the outcomes too, which `explain` and `partial_fit` need. The file then holds
+            what every user gave; False leaves out how much, though not to which items.
+
+        Raises
+        ------
+        ModelFileError
+            If ids are of a type that JSON cannot hold, or the directory holds something else.
+        """
+        from causalrec.factorization._files import save_model
+
+        fitted = {name: _plain(getattr(self, name)) for name in FITTED}
+        state = self._fitted if events else replace(self._fitted, events=None)
+        return save_model(Path(directory), self.get_params(), fitted, state)

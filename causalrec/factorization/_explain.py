@@ -18,8 +18,13 @@ from scipy import linalg
 from causalrec.errors import DataError
 from causalrec.factorization._common import SMALLEST_RIDGE, Factors
 from causalrec.factorization._fold_in import units
+from causalrec.factorization._recipe import (
+    Recipe,
+    correction_weights,
+    imputation_weighting,
+    raw_weights,
+)
 from causalrec.factorization._state import State
-from causalrec.factorization._training import Recipe, imputation_weighting, raw_weights
 from causalrec.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -164,8 +169,8 @@ class _OverAllCells:
         (Z'Z + l I)^-1 over all items.
     cross : float64 array, shape (d, d_g)
         Z' Z_g, what the imputation's factors add to the right side.
-    rated, inverse_propensity : arrays (n, d), (n,)
-        Z of the rated items, and 1 / p.
+    rated, corrections : arrays (n, d), (n,)
+        Z of the rated items, and the weights of the corrections, 1 / p for dr.
     pull : float64 array, shape (d,)
         What stands in the right side without any rating.
     """
@@ -174,13 +179,13 @@ class _OverAllCells:
     inverse: _Array
     cross: _Array
     rated: _Array
-    inverse_propensity: _Array
+    corrections: _Array
     pull: _Array
 
     def _reach(self, direction: _Array) -> tuple[_Array, _Array]:
         """Return how the answer moves with each correction, and with the imputation's factors."""
         a = self.inverse @ direction
-        by_rating = self.inverse_propensity * (self.rated @ a)
+        by_rating = self.corrections * (self.rated @ a)
         return by_rating, self.cross.T @ a - self.imputed.design.T @ by_rating
 
     def level_of(self, direction: _Array) -> float:
@@ -290,18 +295,19 @@ def _answer(state: State, recipe: Recipe, user: int, count: int) -> _Answer:
         return _regression(state.factors, items, targets, weights, ridge, mean)
     mean = _prior_mean(state, user, state.imputation, imputation=True)
     imputed = _regression(state.imputation, items, targets, weights, ridge, mean)
-    if recipe.estimator == "dr" and recipe.imputation == "constant":
+    if recipe.fixed_imputation:
         imputed = replace(imputed, weights=np.zeros_like(weights))
-    return _over_all_cells(state, user, part, imputed, ridge * state.scales.cells_per_observed)
+    ridge *= state.scales.cells_per_observed
+    return _over_all_cells(state, recipe, user, part, imputed, ridge)
 
 
 def _over_all_cells(
-    state: State, user: int, part: slice, imputed: _Ridge, ridge: float
+    state: State, recipe: Recipe, user: int, part: slice, imputed: _Ridge, ridge: float
 ) -> _OverAllCells:
     assert state.events is not None  # asked before
     assert state.imputation is not None
     factors, imputation = state.factors, state.imputation
-    every, behind = _with_ones(factors), _with_ones(imputation)
+    every, behind = _design(factors), _design(imputation)
     off = imputation.intercept + imputation.item_biases - factors.intercept - factors.item_biases
     design = every
     if state.prior is not None:
@@ -316,7 +322,9 @@ def _over_all_cells(
         linalg.cho_solve(linalg.cho_factor(gram), np.eye(len(gram))),
         design.T @ behind,
         every[state.seen_items[part]],
-        1.0 / state.events.propensity[part],
+        correction_weights(
+            recipe.estimator, state.events.propensity[part], state.scales.correction
+        ),
         pull,
     )
 
@@ -324,14 +332,13 @@ def _over_all_cells(
 def _regression(
     factors: Factors, items: Any, targets: _Array, weights: _Array, ridge: float, mean: _Array
 ) -> _Ridge:
-    design = np.asarray(_with_ones(factors)[items], dtype=np.float64)
+    design = _design(factors)[items]
     aims = targets - factors.intercept - factors.item_biases[items]
     return _Ridge.of(design, weights, aims, ridge, mean)
 
 
-def _with_ones(factors: Factors) -> _Array:
-    ones = np.ones((len(factors.item_factors), 1))
-    return np.hstack([factors.item_factors.astype(np.float64), ones])
+def _design(factors: Factors) -> _Array:
+    return factors.item_design().astype(np.float64)
 
 
 def _prior_mean(state: State, user: int, factors: Factors, *, imputation: bool) -> _Array:

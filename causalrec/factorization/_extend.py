@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from causalrec.errors import DataError
 from causalrec.factorization._common import SMALLEST_RIDGE, Factors
 from causalrec.factorization._feature_prior import SharedGram
+from causalrec.factorization._recipe import Recipe
 from causalrec.factorization._side_features import SideFeatures, ids_of
 from causalrec.factorization._state import PriorSide, State
-from causalrec.factorization._training import Recipe
 from causalrec.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -115,21 +115,18 @@ def _over_all_cells(state: State, recipe: Recipe, side: Side, behind: _Array) ->
     factors, imputation = state.factors, state.imputation
     assert imputation is not None  # the caller asked
     if side == "user":
-        design, level = _with_ones(factors.item_factors), factors.item_biases
-        other, imputed_level = _with_ones(imputation.item_factors), imputation.item_biases
+        design, level = factors.item_design(), factors.item_biases
+        other, imputed_level = imputation.item_design(), imputation.item_biases
     else:
-        design, level = _with_ones(factors.user_factors), factors.user_biases
-        other, imputed_level = _with_ones(imputation.user_factors), imputation.user_biases
+        design, level = factors.user_design(), factors.user_biases
+        other, imputed_level = imputation.user_design(), imputation.user_biases
     off = imputed_level + imputation.intercept - level - factors.intercept
     ridge = max(recipe.regularization, SMALLEST_RIDGE) * state.scales.cells_per_observed
     if recipe.regularization_form == "count":
         ridge /= state.scales.mean_count
+    design, other = design.astype(np.float64), other.astype(np.float64)
     right_side = behind @ (other.T @ design) + off.astype(np.float64) @ design
     return SharedGram.of(design, np.full(len(behind), ridge), right_side).solve(right_side)
-
-
-def _with_ones(factors: NDArray[np.floating]) -> _Array:
-    return np.column_stack([factors, np.ones(len(factors))]).astype(np.float64)
 
 
 def _appended(factors: Factors, side: Side, solved: _Array) -> Factors:

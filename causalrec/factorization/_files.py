@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from causalrec import __version__
 from causalrec.errors import ModelFileError, StudyError
 from causalrec.factorization._common import Factors
+from causalrec.factorization._eligible_items import EligibleItems
 from causalrec.factorization._feature_files import (
     FeatureSide,
     are_sides,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = "2.0"
 MANIFEST = "manifest.json"
+HISTORIES = ("loss_history_", "validation_losses_")
 
 Arrays = dict[str, "NDArray[Any]"]
 
@@ -57,6 +60,7 @@ class Fitted(_Strict):
     share_clipped_: float
     effective_sample_size_: float
     notes_: tuple[str, ...]
+    validation_losses_: tuple[float, ...] = ()
 
 
 class Manifest(_Strict):
@@ -73,6 +77,7 @@ class Manifest(_Strict):
     scales: dict[str, float]
     outcome_range: tuple[float, float]
     features: tuple[FeatureSide, FeatureSide] | None
+    eligible: tuple[int, bool] | None = None
     arrays_sha256: str
 
     def text(self) -> str:
@@ -143,6 +148,9 @@ def _arrays(state: State) -> Arrays:
             arrays[f"{name}.user_biases"] = factors.user_biases
             arrays[f"{name}.item_biases"] = factors.item_biases
     arrays |= feature_arrays(state)
+    if state.eligible is not None:
+        arrays["eligible.pointer"] = state.eligible.pointer
+        arrays["eligible.items"] = state.eligible.items
     if state.events is not None:
         arrays["events.outcome"] = state.events.outcome
         arrays["events.propensity"] = state.events.propensity
@@ -171,6 +179,9 @@ def _manifest(
         scales=vars(state.scales),
         outcome_range=state.outcome_range,
         features=feature_sides(state),
+        eligible=None
+        if state.eligible is None
+        else (state.eligible.n_items, state.eligible.listed_are_eligible),
         arrays_sha256=sha256,
     )
 
@@ -220,7 +231,7 @@ def load_model(directory: str | os.PathLike[str]) -> DebiasedMF:
     except (TypeError, StudyError) as error:
         raise ModelFileError(f"The parameters of the model in {folder}: {error}") from None
     for name, value in manifest.fitted:
-        setattr(model, name, np.array(value) if name == "loss_history_" else value)
+        setattr(model, name, np.array(value) if name in HISTORIES else value)
     model._state = state
     return model
 
@@ -277,6 +288,7 @@ def _state(manifest: Manifest, arrays: Arrays) -> State:
     factors = _factors(manifest, arrays, "factors")
     if factors is None:
         raise KeyError("factors")
+    factors = replace(factors, biased=manifest.parameters.get("biases") is not False)
     return State(
         ids_from_json(manifest.user_ids),
         ids_from_json(manifest.item_ids),
@@ -289,7 +301,15 @@ def _state(manifest: Manifest, arrays: Arrays) -> State:
         manifest.outcome_range,
         prior,
         _events(arrays),
+        _eligible(manifest, arrays),
     )
+
+
+def _eligible(manifest: Manifest, arrays: Arrays) -> EligibleItems | None:
+    if manifest.eligible is None:
+        return None
+    pointer, items = arrays["eligible.pointer"], arrays["eligible.items"]
+    return EligibleItems(pointer, items, *manifest.eligible)
 
 
 def _events(arrays: Arrays) -> Events | None:
@@ -314,7 +334,7 @@ def _check_shapes(state: State, folder: Path) -> None:
     """Refuse arrays that do not belong to these ids, or to each other."""
     m, n = len(state.user_ids), len(state.item_ids)
     pointer, seen = state.seen_pointer, state.seen_items
-    whole = {"seen_pointer", "seen_items"}
+    whole = {"seen_pointer", "seen_items", "eligible.pointer", "eligible.items"}
     fits = [
         array.dtype.kind == ("i" if name in whole else "b" if name.endswith(".warm") else "f")
         for name, array in _arrays(state).items()
@@ -324,11 +344,20 @@ def _check_shapes(state: State, folder: Path) -> None:
         fits.append(are_sides(factors.user_factors, factors.item_factors, m, n))
         fits += [factors.user_biases.shape == (m,), factors.item_biases.shape == (n,)]
     fits += check_feature_shapes(state)
+    if state.eligible is not None:
+        one = state.eligible
+        fits += [one.pointer.ndim == one.items.ndim == 1, 0 <= one.n_items <= n]
+        fits += [0 < len(one.pointer) <= m + 1]
     if state.events is not None:
         fits += [state.events.outcome.shape == seen.shape == state.events.propensity.shape]
     if all(fits):
         fits += [pointer[0] == 0, pointer[-1] == len(seen), bool((np.diff(pointer) >= 0).all())]
         fits += [bool(((seen >= 0) & (seen < n)).all())]
+    if all(fits) and state.eligible is not None:
+        one = state.eligible
+        fits += [one.pointer[0] == 0, one.pointer[-1] == len(one.items)]
+        fits += [bool((np.diff(one.pointer) >= 0).all())]
+        fits += [bool(((one.items >= 0) & (one.items < one.n_items)).all())]
     if not all(fits):
         raise ModelFileError(
             f"The arrays in {folder} do not have the shapes that its {m:,} users and {n:,} items"

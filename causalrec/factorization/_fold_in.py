@@ -16,14 +16,21 @@ from causalrec.factorization._common import (
     dot_rows,
 )
 from causalrec.factorization._doubly_robust import doubly_robust_score, solve_users
+from causalrec.factorization._eligible_items import EligibleItems
 from causalrec.factorization._feature_prior import SidePrior
+from causalrec.factorization._prepare import training_cells
 from causalrec.factorization._prior_sweeps import (
     grid_user_rows,
     weighted_user_rows,
     with_users,
 )
+from causalrec.factorization._recipe import (
+    Recipe,
+    correction_weights,
+    imputation_weighting,
+    raw_weights,
+)
 from causalrec.factorization._state import Events, PriorSide, State, codes_of
-from causalrec.factorization._training import Recipe, imputation_weighting, raw_weights
 from causalrec.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -54,7 +61,7 @@ def folded_state(
     DataError
         If an item is unknown, or a feature's column or level is.
     """
-    cells = log.observed_cells()
+    cells = training_cells(log, recipe.estimator)
     way_out = "Items cannot be folded in: fit again on a log that has them."
     item_codes = codes_of(state.item_ids, log.item_ids, "item", way_out)[cells.items]
     order = np.lexsort((item_codes, cells.users))
@@ -80,6 +87,7 @@ def folded_state(
         seen_pointer=pattern.user_pointer,
         seen_items=pattern.items,
         events=Events(np.asarray(cells.outcome[order], dtype=np.float64), propensity[order]),
+        eligible=EligibleItems.of(log, state.item_ids),
     )
 
 
@@ -112,14 +120,15 @@ def solved_users(
         prior = None if side is None else side.prior
         return _weighted_users(pattern, target, weights, start, ridge, side, prior), None
     imputation = _without_users(state.imputation, pattern.n_users)
-    if not (recipe.estimator == "dr" and recipe.imputation == "constant"):
+    if not recipe.fixed_imputation:
         raw = raw_weights(imputation_weighting(recipe), propensity)
         weights = units(raw, scales.imputation_weight)
         prior = None if side is None else side.imputation
         imputation = _weighted_users(pattern, target, weights, imputation, ridge, side, prior)
     left, right = imputation.low_rank()
     predicted = np.asarray(imputation.predict(pattern.users, pattern.items), dtype=np.float64)
-    score = doubly_robust_score(pattern, target, 1.0 / propensity, left, right, predicted)
+    corrections = correction_weights(recipe.estimator, propensity, scales.correction)
+    score = doubly_robust_score(pattern, target, corrections, left, right, predicted)
     start = _without_users(state.factors, pattern.n_users)
     ridge = ridge * scales.cells_per_observed
     if side is None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Sequence
-from dataclasses import fields, replace
-from pathlib import Path
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from causalrec.errors import DataError, StudyError, near_miss
+from causalrec.errors import StudyError, near_miss
 from causalrec.factorization._adjustments import Popularity
 from causalrec.factorization._afterwards import Afterwards
 from causalrec.factorization._common import RidgeForm
@@ -22,22 +20,20 @@ from causalrec.factorization._objectives import (
     prepare_objective,
     training_recipe,
 )
-from causalrec.factorization._options import check_options
-from causalrec.factorization._prepare import Prepared, propensities, state_of
-from causalrec.factorization._training import (
+from causalrec.factorization._options import check_options, check_pairs
+from causalrec.factorization._prepare import Prepared, state_of
+from causalrec.factorization._recipe import (
+    WITHOUT_PROPENSITY,
     Estimator,
     FeaturesAs,
     Imputation,
     Kernel,
     Recipe,
     Solver,
-    Trained,
-    train,
 )
+from causalrec.factorization._training import Trained, train
 
 if TYPE_CHECKING:
-    import os
-
     from numpy.typing import ArrayLike
 
     from causalrec.graph import CausalGraph
@@ -49,23 +45,30 @@ class DebiasedMF(Afterwards):
     """Matrix factorisation of what users would like, from a log that selection has biased.
 
     f = features + mu + a_u + b_i + U_u . V_i is fitted to the outcomes of the observed cells,
-    weighted (naive, ips, snips), or to the doubly robust score of every cell of the grid (dr,
-    mrdr), s = g + (O / p)(y - g), as sparse + low rank.
+    weighted (naive, ips, snips), or to a score of every cell of the grid, as sparse + low rank:
+    s = g + O v (y - g), where v is 1 / p (dr, mrdr, stable_dr; relmf with g = 0) or 1 (eib).
 
     Parameters
     ----------
-    estimator : {"naive", "ips", "snips", "dr", "mrdr", "robust_ips"}, default "mrdr"
-        What the observed cells weigh. naive: 1. ips and snips: 1 / p; with weights of mean 1 the
-        two train the same model (they differ in evaluation). dr: the score over all cells, with
-        the imputation g named by `imputation`. mrdr: the score with g fitted on weights
-        (1 - p) / p^2, which minimise its variance (Farajtabar et al. 2018, eq. 12). robust_ips:
-        the weights within `sensitivity` of 1 / p that make the self-normalised loss largest.
+    estimator : {"naive", "ips", "snips", "eib", "dr", "mrdr", "stable_dr", "relmf", \
+            "robust_ips"}, default "mrdr"
+        naive: observed cells weigh 1. ips and snips: 1 / p; with weights of mean 1 the two train
+        the same model (they differ in evaluation). eib: the outcome where there is one, the
+        imputation g elsewhere; needs no propensity, and is right where g is (Steck 2013). dr: the
+        doubly robust score, g named by `imputation`. mrdr: g fitted on weights (1 - p) / p^2,
+        which minimise the score's variance (Farajtabar et al. 2018, eq. 12). stable_dr: dr with
+        1 / p divided by its sum over cells, so that the scale of p plays no role and the mean
+        score stays within what outcomes and g allow, however small a propensity (the
+        self-normalisation of Li et al. 2023, without their training of p). relmf: y / p in every
+        cell of a log of positives, p the declared exposure (Saito et al. 2020).
+        robust_ips: the weights within `sensitivity` of 1 / p that make the self-normalised loss
+        largest.
     n_factors : int, default 32
         Rank k of the interaction; 0 leaves the biases alone.
     regularization : float, default 8.0
         Ridge on factors and biases, in units of mean-1 weights for every estimator: the prior
-        weighs as much as this many average observed cells. For dr and mrdr it is multiplied by
-        cells / observed cells inside, since there every cell of the grid counts once.
+        weighs as much as this many average observed cells. Where every cell of the grid has a
+        target it is multiplied by cells / observed cells inside, since there each counts once.
     regularization_form : {"uniform", "count"}, default "uniform"
         One ridge for every row, or in proportion to the row's observed cells (same total).
     features : bool or sequence of str, default False
@@ -80,11 +83,14 @@ class DebiasedMF(Afterwards):
     feature_regularization : float, optional
         Ridge of that regression, or of W, in the same unit; default `regularization`.
     imputation : {"biases", "constant", "naive", "ips"}, default "biases"
-        g of "dr": user and item biases fitted by ips; the weighted mean; a naive or an ips
-        factorisation. With "ips" and propensities whose inverses sum to the number of cells, dr
-        returns g itself (Kang & Schafer 2007).
-    solver : {"als", "sgd"}, default "als"
-        Alternating least squares, exact in each half-sweep, or stochastic gradient descent.
+        g of "dr", "stable_dr" and "eib": user and item biases fitted by ips; the weighted mean; a
+        naive or an ips factorisation. With "ips", stable_dr returns g itself, and so does dr
+        where 1 / p sums to the number of cells (Kang & Schafer 2007). All of eib's are fitted
+        without weights, and it takes no "ips".
+    solver : {"als", "sgd", "svd"}, default "als"
+        Alternating least squares, exact in each half-sweep; stochastic gradient descent; or the
+        closed form of the scores over all cells with biases=False, a soft-thresholded singular
+        value decomposition (the same optimum).
     n_sweeps : int, default 30
         At most so many passes (in each stage).
     tol : float, default 1e-5
@@ -123,6 +129,15 @@ class DebiasedMF(Afterwards):
         crowd, and harms where items are popular because they are good.
     popularity_exponent : float, default 0.2
         Declared, since one log does not say how much of popularity is quality.
+    biases : bool, default True
+        Fit user and item biases, solved exactly with the factors. False: f = mean + U . V, with
+        the (weighted) mean of the target held fixed. The imputation keeps its biases.
+    early_stopping : bool or float in (0, 1), default False
+        Choose the number of sweeps: hold out this share of the observed cells (True: a tenth),
+        watch their SNIPS squared error after each sweep, and fit all cells with the best number
+        of sweeps. What it chose is in `notes_` and `validation_losses_`.
+    patience : int, default 3
+        Sweeps without a smaller held-out loss before early stopping stops.
 
     Attributes
     ----------
@@ -131,14 +146,16 @@ class DebiasedMF(Afterwards):
     intercept_ : float
     loss_history_ : float64 array, shape (n_sweeps_,)
         Loss with its ridge after each sweep, per cell: weighted over the observed cells, or over
-        the whole grid for dr and mrdr.
+        the whole grid.
+    validation_losses_ : float64 array
+        Held-out loss after each sweep of early stopping; empty without.
     converged_ : bool
     n_sweeps_ : int
     solver_path_ : {"scipy", "numba"}
     share_clipped_ : float
         Share of propensities that were clipped, as the propensity model reports it.
     effective_sample_size_ : float
-        (sum w)^2 / sum w^2 of the observed cells' weights 1 / p (1 for naive).
+        (sum w)^2 / sum w^2 of the observed cells' weights 1 / p (1 for naive and eib).
     user_ids_, item_ids_ : pandas.Index
     notes_ : tuple of str
         What was decided on the way, in sentences.
@@ -152,7 +169,9 @@ class DebiasedMF(Afterwards):
     ----------
     Schnabel et al. (2016), Recommendations as treatments, eq. 10 (ips). Wang, Zhang, Sun & Qi
     (2019), Doubly robust joint learning, eq. 8 (dr). Farajtabar, Chow & Ghavamzadeh (2018), More
-    robust doubly robust off-policy evaluation (mrdr).
+    robust doubly robust off-policy evaluation (mrdr). Steck (2013), Evaluation of recommendations
+    (eib). Li, Zheng & Wu (2023), StableDR (stable_dr). Saito et al. (2020), Unbiased recommender
+    learning from missing-not-at-random implicit feedback (relmf).
 
     Examples
     --------
@@ -190,6 +209,9 @@ class DebiasedMF(Afterwards):
         use_randomized: bool | float = False,
         popularity: Popularity = "ignore",
         popularity_exponent: float = 0.2,
+        biases: bool = True,
+        early_stopping: bool | float = False,
+        patience: int = 3,
     ) -> None:
         self.estimator = estimator
         self.n_factors = n_factors
@@ -213,6 +235,9 @@ class DebiasedMF(Afterwards):
         self.use_randomized = use_randomized
         self.popularity = popularity
         self.popularity_exponent = popularity_exponent
+        self.biases = biases
+        self.early_stopping = early_stopping
+        self.patience = patience
 
     # ------------------------------------------------------------------ parameters
 
@@ -254,9 +279,10 @@ class DebiasedMF(Afterwards):
         Parameters
         ----------
         log : InteractionLog
-            Ratings, candidates (the exposed cells) or impressions.
+            Ratings, candidates (the exposed cells) or impressions; positives for relmf.
         propensity : Propensity, array, str, float or None
-            P(observed) or P(exposed) of the cells; None fits a logistic one (naive needs none).
+            P(observed) or P(exposed) of the cells; None fits one (naive and eib need none, relmf
+            asks for a declared one).
         graph : CausalGraph, optional
             Decides the covariates of a propensity fitted here, and of `features=True`.
         user_features, item_features : array, frame or callable, optional
@@ -289,6 +315,7 @@ class DebiasedMF(Afterwards):
     def _recipe(self) -> Recipe:
         options = self.get_params()
         check_options(options)
+        check_pairs(options)
         check_objective(options)
         recipe = Recipe(**{one.name: options[one.name] for one in fields(Recipe)})
         return training_recipe(options, recipe)
@@ -302,94 +329,11 @@ class DebiasedMF(Afterwards):
         self.solver_path_ = trained.path
         self.share_clipped_ = prepared.share_clipped
         p = prepared.problem.propensity
-        weights = np.ones_like(p) if self.estimator == "naive" else 1.0 / p
+        weights = np.ones_like(p) if self.estimator in WITHOUT_PROPENSITY else 1.0 / p
         self.effective_sample_size_ = float(weights.sum() ** 2 / np.square(weights).sum())
         self.notes_ = prepared.notes
+        watched = () if trained.validation is None else trained.validation.losses
+        self.validation_losses_ = np.array(watched)
+        if trained.validation is not None:
+            self.notes_ = (*prepared.notes, trained.validation.note())
         return self
-
-    # ------------------------------------------------------------------ afterwards
-
-    def fold_in(
-        self,
-        log: InteractionLog,
-        propensity: Propensity | ArrayLike | str | None = None,
-        *,
-        user_features: Any = None,
-    ) -> Self:
-        """Return a model of the users of another log, with the items as they were fitted.
-
-        Each user's factors solve their own normal equation, so what the fitted users get is
-        unchanged and the items are not moved. Users without events are predicted from their
-        features and the item biases.
-
-        Parameters
-        ----------
-        log : InteractionLog
-            Events of new users (or later events of known ones, which then stand alone) on items
-            that the model knows; with features, its user table has the same columns.
-        propensity : Propensity, array, str, float, optional
-            As in `fit`; needed by every estimator but naive, since a few events do not say what
-            made them visible.
-        user_features : array, frame or callable, optional
-            Of the users of `log`, where the model was fitted with `user_features`.
-
-        Returns
-        -------
-        DebiasedMF
-            A fitted model: `predict` and `recommend` speak of the users of `log`.
-
-        Raises
-        ------
-        DataError
-            If an item is unknown, or the propensity is missing.
-        """
-        from causalrec.factorization._fold_in import folded_state
-
-        if self.objective != "preference" or self.popularity != "ignore":
-            raise StudyError(
-                "fold_in solves for outcomes; a model of objective='effect' or with popularity="
-                " predicts something else: fit it again on a log that has the new users."
-            )
-        state = self._fitted
-        if propensity is None and self.estimator != "naive" and log.logging_propensity is None:
-            raise DataError(
-                f"Folding users into a model fitted by {self.estimator!r} needs the propensity of"
-                " their events: pass a number, a column's name, or the fitted PropensityModel."
-            )
-        p = propensities(log, propensity, None, self.estimator).values
-        folded = copy.copy(self)
-        folded._state = folded_state(state, self._recipe(), log, p, user_features)
-        return folded
-
-    def save(self, directory: str | os.PathLike[str], *, events: bool = True) -> Path:
-        """Write the model into a directory: arrays as safetensors, the rest as JSON.
-
-        Everything is written to a temporary directory beside it and renamed, so an interrupted
-        save leaves what was there. No code is written, and `load_model` executes none.
-
-        Parameters
-        ----------
-        directory : path
-            Created; a model that is already there is replaced, anything else is refused.
-        events : bool, default True
-            Write the outcomes too, which `explain` and `partial_fit` need. The file then holds
-            what every user gave; False leaves out how much, though not to which items.
-
-        Raises
-        ------
-        ModelFileError
-            If ids are of a type that JSON cannot hold, or the directory holds something else.
-        """
-        from causalrec.factorization._files import save_model
-
-        fitted = {
-            "loss_history_": self.loss_history_.tolist(),
-            "n_sweeps_": self.n_sweeps_,
-            "converged_": self.converged_,
-            "solver_path_": self.solver_path_,
-            "share_clipped_": self.share_clipped_,
-            "effective_sample_size_": self.effective_sample_size_,
-            "notes_": list(self.notes_),
-        }
-        state = self._fitted if events else replace(self._fitted, events=None)
-        return save_model(Path(directory), self.get_params(), fitted, state)

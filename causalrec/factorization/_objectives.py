@@ -19,7 +19,8 @@ from causalrec.factorization._adjustments import (
 )
 from causalrec.factorization._effect_target import ESTIMATORS, effect_target
 from causalrec.factorization._prepare import Prepared, prepare
-from causalrec.factorization._training import Recipe, Trained
+from causalrec.factorization._recipe import Recipe
+from causalrec.factorization._training import Trained
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

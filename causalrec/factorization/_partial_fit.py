@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from causalrec.errors import DataError
 from causalrec.factorization._common import Factors, Integers, Pattern, dot_rows
 from causalrec.factorization._fold_in import solved_users
+from causalrec.factorization._prepare import training_cells
 from causalrec.factorization._state import Events, State, codes_of
 from causalrec.threads import one_blas_thread
 
@@ -32,7 +33,7 @@ def updated_state(
             "The model was saved without the events it learned from (events=False), so new ones"
             " cannot be added to them: fold_in takes users with all their events."
         )
-    cells = log.observed_cells()
+    cells = training_cells(log, recipe.estimator)
     items = codes_of(state.item_ids, log.item_ids, "item", NEW_ITEM)[cells.items]
     state = _with_new_users(state, log, user_features)
     users = state.user_ids.get_indexer(log.user_ids)

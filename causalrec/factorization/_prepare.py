@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from causalrec.errors import DataError
+from causalrec.errors import DataError, StudyError
 from causalrec.factorization._common import Pattern
+from causalrec.factorization._eligible_items import EligibleItems
 from causalrec.factorization._prior_sweeps import Warm
+from causalrec.factorization._recipe import (
+    WITHOUT_PROPENSITY,
+    Recipe,
+    correction_scale,
+    imputation_weighting,
+    raw_weights,
+)
 from causalrec.factorization._side_features import PriorScale, SideFeatures, learn
 from causalrec.factorization._state import (
     Events,
@@ -21,13 +29,8 @@ from causalrec.factorization._state import (
     Scales,
     State,
 )
-from causalrec.factorization._training import (
-    Problem,
-    Recipe,
-    Trained,
-    imputation_weighting,
-    raw_weights,
-)
+from causalrec.factorization._training import Problem, Trained
+from causalrec.interactions import ObservedCells
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -72,12 +75,11 @@ def propensities(
     """Return the propensity of each observed cell; ones where naive was given none."""
     from causalrec.nuisances import cell_propensity, refuse_outcome_model, resolve_propensity
 
-    cells = log.observed_cells()
-    if propensity is None and estimator == "naive":
-        note = "naive: every observed cell weighs the same; selection is not corrected."
-        return CellPropensities(np.ones(len(cells)), 0.0, (note,))
+    cells = training_cells(log, estimator)
+    if propensity is None and estimator in WITHOUT_PROPENSITY:
+        return CellPropensities(np.ones(len(cells)), 0.0, (_NO_PROPENSITY[estimator],))
     resolved = resolve_propensity(propensity, log, graph)
-    if estimator not in {"naive", "ips", "snips", "relmf"}:
+    if estimator not in {"naive", "ips", "snips", "eib", "relmf"}:
         refuse_outcome_model(resolved, estimator)
     p = cell_propensity(resolved, log, cells.users, cells.items)
     impossible = np.flatnonzero(~(p > 0.0))
@@ -117,17 +119,22 @@ def prepare(
         If the log has no outcomes, a propensity is zero, or a feature is not a column of the
         user or item table.
     """
-    log.require("ratings", "candidates", "impressions", purpose="training a DebiasedMF")
-    cells = log.observed_cells()
+    _check_kind(log, recipe, propensity)
+    cells = training_cells(log, recipe.estimator)
     weighed = propensities(log, propensity, graph, "snips" if weigh_naive else recipe.estimator)
     pattern = Pattern(cells.users, cells.items, log.n_users, log.n_items)
     notes = weighed.notes
-    if recipe.estimator in {"dr", "mrdr"} and log.eligible_block(slice(0, 1)) is not None:
+    if recipe.estimator in _IMPUTING and log.eligible_block(slice(0, 1)) is not None:
         notes = (*notes, "Cells that were not eligible take part with their imputation as target.")
     none = isinstance(features, bool) and not features
     if none and given[0] is None and given[1] is None:
         problem = Problem(pattern, np.asarray(cells.outcome), weighed.values)
         return Prepared(problem, weighed.share_clipped, notes, None)
+    if recipe.estimator == "relmf" and recipe.features_as == "regression":
+        raise StudyError(
+            "features_as='regression' fits the outcomes of the recorded cells, which are all 1 in a"
+            " log of positives: use features_as='prior', or leave the features out."
+        )
     columns = ((), ()) if none else _columns(log, graph, features)
     user = learn(log.users, columns[0], given[0], "user", log.columns.user_id)
     item = learn(log.items, columns[1], given[1], "item", log.columns.item_id)
@@ -137,6 +144,47 @@ def prepare(
     return Prepared(problem, weighed.share_clipped, (*notes, said), (user, item))
 
 
+def training_cells(log: InteractionLog, estimator: str) -> ObservedCells:
+    """Return the cells that have something to learn from: those of relmf are the positives."""
+    if estimator != "relmf":
+        return log.observed_cells()
+    keys = np.unique(log.user_codes.astype(np.int64) * log.n_items + log.item_codes)
+    users, items = (codes.astype(np.int32) for codes in np.divmod(keys, log.n_items))
+    return ObservedCells(users, items, np.ones(len(keys)), None)
+
+
+def _check_kind(log: InteractionLog, recipe: Recipe, propensity: Any) -> None:
+    """Refuse a log that the estimator cannot learn from, with the ways out."""
+    if recipe.estimator != "relmf":
+        if log.kind == "positives":
+            raise DataError(
+                f"A log of positives cannot train a DebiasedMF by {recipe.estimator!r}: every"
+                " recorded outcome is a 1, and what is not recorded was either not liked or never"
+                " seen. Use estimator='relmf' with the exposure model as propensity="
+                " (propensity=1.0 takes every missing cell for a dislike), or a log of candidates,"
+                " ratings or impressions."
+            )
+        return
+    if log.kind != "positives":
+        raise DataError(
+            f"relmf reads what is not recorded as an outcome of 0, which holds in a log of"
+            f" positives and not in one of {log.kind}: there use 'ips', 'dr' or 'mrdr', which take"
+            " the missing outcomes for missing."
+        )
+    if propensity is None and log.logging_propensity is None:
+        raise DataError(
+            "A log of positives does not say what was exposed, so relmf needs a declared exposure"
+            " model: pass propensity=, the probability that a cell was exposed (a number, a value a"
+            " cell, a column's name, KnownPropensity(values, clip=...))."
+        )
+
+
+_NO_PROPENSITY = {
+    "naive": "naive: every observed cell weighs the same; selection is not corrected.",
+    "eib": "eib: cells that were not observed count with their imputation; no propensity is used,"
+    " so selection is corrected as far as the imputation is right.",
+}
+_IMPUTING = ("eib", "dr", "mrdr", "stable_dr")
 _AS = {
     "regression": "with all user x item crosses",
     "prior": "as a prior on the factors",
@@ -190,6 +238,7 @@ def state_of(log: InteractionLog, prepared: Prepared, trained: Trained, recipe: 
         float(raw_weights(imputation_weighting(recipe), p).mean()),
         _cells(trained, pattern) / pattern.n,
         float(counts.mean()),
+        correction_scale(recipe.estimator, p, _cells(trained, pattern)),
     )
     return State(
         log.user_ids,
@@ -200,10 +249,18 @@ def state_of(log: InteractionLog, prepared: Prepared, trained: Trained, recipe: 
         pattern.user_pointer,
         pattern.items,
         scales,
-        (float(log.outcome_range[0]), float(log.outcome_range[1])),
+        _outcome_range(log, recipe),
         _prior_state(prepared, trained),
         Events(problem.outcome, p),
+        EligibleItems.of(log),
     )
+
+
+def _outcome_range(log: InteractionLog, recipe: Recipe) -> tuple[float, float]:
+    """Return what outcomes may be: those of relmf are 0 and 1, of which the log has the ones."""
+    if recipe.estimator == "relmf":
+        return 0.0, 1.0
+    return float(log.outcome_range[0]), float(log.outcome_range[1])
 
 
 def _cells(trained: Trained, pattern: Pattern) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from causalrec.errors import DataError, near_miss
 from causalrec.factorization._common import Factors, Floats, Integers
+from causalrec.factorization._eligible_items import EligibleItems
 from causalrec.factorization._feature_prior import SidePrior
 from causalrec.factorization._features import FeaturePrior
 from causalrec.factorization._side_features import PriorScale, SideFeatures
@@ -89,12 +90,15 @@ class Scales:
         Cells of the grid over observed cells.
     mean_count : float
         Observed cells of a user, on average (at least one counted each).
+    correction : float
+        What stable_dr's weights 1 / p are multiplied by in the score.
     """
 
     weight: float
     imputation_weight: float
     cells_per_observed: float
     mean_count: float
+    correction: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,8 @@ class State:
         The features as a prior on the factors, where that was asked for.
     events : Events or None
         None where a model was saved without them.
+    eligible : EligibleItems or None
+        None where the log declared every cell eligible.
     """
 
     user_ids: pd.Index
@@ -143,6 +149,7 @@ class State:
     outcome_range: tuple[float, float]
     prior: PriorState | None = None
     events: Events | None = None
+    eligible: EligibleItems | None = None
 
     @cached_property
     def low_rank(self) -> tuple[Floats, Floats]:
@@ -161,6 +168,26 @@ class State:
         left, right = self.low_rank
         with one_blas_thread():
             return np.asarray(left[users] @ right.T)
+
+    def may_not_list(
+        self, users: Integers, *, seen: bool, eligible: bool
+    ) -> NDArray[np.bool_] | tuple[Integers, Integers] | None:
+        """Return the cells that may not be listed, as an index into the users' block.
+
+        Parameters
+        ----------
+        users : int array, shape (b,)
+        seen : bool
+            Leave out what they have an outcome for.
+        eligible : bool
+            Leave out what the log declared not eligible.
+        """
+        if not eligible or self.eligible is None:
+            return self.seen_in(users) if seen else None
+        out = self.eligible.excluded(users, len(self.item_ids))
+        if seen:
+            out[self.seen_in(users)] = True
+        return out
 
     def seen_in(self, users: Integers) -> tuple[Integers, Integers]:
         """Return (row, item) of what each of these users has an outcome for."""

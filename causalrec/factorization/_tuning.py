@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from causalrec.errors import StudyError, near_miss
 from causalrec.factorization._model import DebiasedMF
 from causalrec.factorization._options import check_options
-from causalrec.factorization._training import Problem, Recipe, Trained, prior_on_cells, train
+from causalrec.factorization._recipe import Recipe
+from causalrec.factorization._training import Problem, Trained, prior_on_cells, train
 from causalrec.inference import Estimate
 from causalrec.results import Assumption, Result, Table, provenance, rows_from_estimate
 from causalrec.scores import Score

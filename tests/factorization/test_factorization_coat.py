@@ -8,7 +8,7 @@ import pytest
 from causalrec import DebiasedMF, KnownPropensity, datasets, tune
 from causalrec.factorization._common import Pattern, random_start, row_ridge
 from causalrec.factorization._doubly_robust import doubly_robust_score, fit_doubly_robust
-from causalrec.factorization._training import cell_weights
+from causalrec.factorization._recipe import cell_weights
 from causalrec.factorization._weighted import fit_weighted
 
 pytestmark = pytest.mark.data

@@ -15,7 +15,8 @@ from causalrec.factorization._doubly_robust import (
     loss_over_all_cells,
 )
 from causalrec.factorization._sgd import fit_doubly_robust_sgd, fit_weighted_sgd
-from causalrec.factorization._training import Problem, Recipe, cell_weights, train
+from causalrec.factorization._recipe import Recipe, cell_weights
+from causalrec.factorization._training import Problem, train
 from causalrec.factorization._weighted import fit_weighted
 
 # Convergence to where a gradient of order 1e3 is below 1e-10 takes many sweeps of a small world.
