@@ -13,7 +13,9 @@ pair of profiles: a maximisation step does not look at cells at all.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,9 +32,11 @@ LARGEST_LOG_RATE = 30.0  # e^30 expected counts: no propensity is told apart fro
 STEP_GAIN = 0.05
 """A maximisation step ends when its gradient has fallen to this share: the next expectations move
 the optimum by more than what is left."""
-STEP_ITERATIONS = 25
-STALLS = 4
-"""Steps in a row that no longer lower the gradient, after which the search ends."""
+STEP_EVALUATIONS = 30
+SLOW_STEPS = 3
+"""Steps in a row that do not halve the gradient, after which the exact likelihood is searched: the
+rate of EM is the share of information that is missing (Dempster et al. 1977), which is small where
+propensities are small and near 1 where cells are almost surely observed."""
 NEAR = 1e-4
 """Gradient, in standard errors, at which an ended search counts as converged."""
 
@@ -126,11 +130,11 @@ class _Cells:
 
     def expect(self, theta: Floats) -> Counts:
         """Return the expected counts behind the observed cells."""
-        problem = self.problem
         lam = self.rates(theta)
-        seen = np.negative(lam)
-        np.expm1(seen, out=seen)
-        np.negative(seen, out=seen)
+        return self._counts(lam, _seen(lam))
+
+    def _counts(self, lam: Floats, seen: Floats) -> Counts:
+        problem = self.problem
         # lam / (1 - e^-lam) -> 1 where both underflow
         count = np.divide(lam, seen, out=np.ones_like(lam), where=seen > 0)
         P, Q = len(problem.X), len(problem.Z)
@@ -140,6 +144,24 @@ class _Cells:
             np.bincount(problem.items, count, len(problem.item_profile)).astype(np.float64),
             problem.X.T @ pairs @ problem.Z,
         )
+
+    def derivatives(self, theta: Floats) -> tuple[float, Floats]:
+        """Return the penalised negative log-likelihood of all cells, and its gradient."""
+        B, a, b = self.problem.split(theta)
+        lam = self.rates(theta)
+        seen = _seen(lam)
+        counts = self._counts(lam, seen)
+        value, gradient = poisson_derivatives(self.problem, counts, theta)
+        value += float((B * counts.cross).sum() + a @ counts.by_user + b @ counts.by_item)
+        value -= float(lam.sum()) + float(np.log(np.maximum(seen, 1e-300)).sum())
+        return value, gradient
+
+
+def _seen(lam: Floats) -> Floats:
+    """Return 1 - e^-lam."""
+    seen = np.negative(lam)
+    np.expm1(seen, out=seen)
+    return np.negative(seen, out=seen)
 
 
 def poisson_derivatives(
@@ -230,35 +252,44 @@ def fit_cloglog(
     else:
         theta[: start.size] = start.ravel()
     cells_of, preconditioner = _Cells(problem), _preconditioner(problem)
-    iterations, stalled, largest, before = 0, 0, np.inf, np.inf
-    while iterations < max_iterations and stalled < STALLS:
+    iterations, slow, largest, before = 0, 0, np.inf, np.inf
+    while iterations < max_iterations and slow < SLOW_STEPS:
         counts = cells_of.expect(theta)
         _, gradient = poisson_derivatives(problem, counts, theta)
         largest = float(np.abs(preconditioner.scale_gradient(gradient)).max())
         if largest <= tolerance:
             break
-        stalled, before = stalled + 1 if largest > 0.9 * before else 0, largest
-        theta, used = _maximise(
-            problem, counts, theta, preconditioner, max(STEP_GAIN * largest, 0.3 * tolerance)
-        )
+        slow, before = slow + 1 if largest > 0.5 * before else 0, largest
+        target = max(STEP_GAIN * largest, 0.3 * tolerance)
+        theta, used, _ = _search(
+            partial(poisson_derivatives, problem, counts), theta, preconditioner,
+            target=target, evaluations=STEP_EVALUATIONS,
+        )  # fmt: skip
+        iterations += used
+    if largest > tolerance and iterations < max_iterations:
+        theta, used, largest = _search(
+            cells_of.derivatives, theta, preconditioner,
+            target=tolerance, evaluations=max_iterations - iterations,
+        )  # fmt: skip
         iterations += used
     B, a, b = problem.split(theta)
     # Near the optimum the objective cannot tell steps apart; the gradient says whether we are there
     return CloglogSolution(B, a, b, iterations, largest <= max(tolerance, NEAR))
 
 
-def _maximise(
-    problem: CloglogProblem,
-    counts: Counts,
+def _search(
+    derivatives: Callable[[Floats], tuple[float, Floats]],
     theta: Floats,
     preconditioner: Preconditioner,
+    *,
     target: float,
-) -> tuple[Floats, int]:
-    """Return theta after a maximisation step, and the evaluations that it took."""
+    evaluations: int,
+) -> tuple[Floats, int, float]:
+    """Return theta after L-BFGS, the evaluations that it took, and the largest gradient left."""
     from scipy.optimize import minimize
 
     def scaled(step: Floats) -> tuple[float, Floats]:
-        value, gradient = poisson_derivatives(problem, counts, theta + preconditioner.unscale(step))
+        value, gradient = derivatives(theta + preconditioner.unscale(step))
         return value, preconditioner.scale_gradient(gradient)
 
     found: Any = minimize(
@@ -266,9 +297,13 @@ def _maximise(
         np.zeros(len(theta)),
         jac=True,
         method="L-BFGS-B",
-        options={"maxcor": 20, "gtol": target, "ftol": 0.0, "maxiter": STEP_ITERATIONS},
-    )
-    return theta + preconditioner.unscale(found.x), int(found.nfev)
+        options={
+            "maxcor": 20, "gtol": target, "ftol": 0.0,
+            "maxiter": evaluations, "maxfun": evaluations,
+        },
+    )  # fmt: skip
+    left = float(np.abs(found.jac).max())
+    return theta + preconditioner.unscale(found.x), int(found.nfev), left
 
 
 def _allowed_cells(problem: CloglogProblem) -> float:

@@ -81,8 +81,11 @@ def test_at_its_own_expectations_the_gradient_is_exact() -> None:
 
     of, seen = problem(2)
     theta = 0.3 * np.random.default_rng(0).normal(size=of.size)
-    counts = _Cells(of).expect(theta)
-    _, gradient = poisson_derivatives(of, counts, theta)
+    cells = _Cells(of)
+    _, gradient = poisson_derivatives(of, cells.expect(theta), theta)
+    value, again = cells.derivatives(theta)
+    np.testing.assert_array_equal(again, gradient)
+    assert value == pytest.approx(ridge(of, theta) - dense(of, seen, theta))
     step = 1e-6
     for j in range(of.size):
         shift = np.eye(of.size)[j] * step
