@@ -48,6 +48,16 @@ class Clipping:
         return int(outside.sum())
 
 
+def count_clipped(
+    clipping: Clipping, backend: Backend, log: InteractionLog, of: Of, *, by_cell: bool
+) -> tuple[int, float]:
+    """Return how many eligible cells (rows) are clipped, and their share."""
+    if clipping.floor is None:
+        return 0, 0.0
+    clipped, total = (clip_cells if by_cell else clip_rows)(clipping, backend, log, of)
+    return clipped, clipped / max(total, 1)
+
+
 def clip_cells(
     clipping: Clipping, backend: Backend, log: InteractionLog, of: Of
 ) -> tuple[int, int]:

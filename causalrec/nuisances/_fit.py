@@ -213,7 +213,8 @@ def _fitted_rows(
     inner = RowLogit(model, encoders, options.crosses, x, z)
     backend = _restricted(inner, never, always)
     fit = model if isinstance(model, LinearFit) else None
-    method = "logistic" if options.classifier is None else "classifier"
+    method = "classifier" if options.classifier is not None else "logistic"
+    method = "boosting" if options.method == "boosting" else method
     return Fitted(
         backend, groups, notes, row_design=design, linear_fit=fit, method=method, never=never
     )

@@ -87,7 +87,8 @@ def fit_cells(problem: CellProblem) -> tuple[CellFit, str]:
     if options.classifier is not None:
         from causalrec.nuisances._cell_classifier import fit_classifier
 
-        return fit_classifier(problem), "classifier"
+        name = "boosting" if options.method == "boosting" else "classifier"
+        return fit_classifier(problem), name
     method = options.method
     said: tuple[str, ...] = ()
     if method == "auto":

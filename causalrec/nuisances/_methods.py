@@ -18,13 +18,14 @@ Method = Literal[
     "case-control",
     "low-rank",
     "naive-bayes",
+    "boosting",
     "popularity",
     "independence",
 ]
 
-WITH_COVARIATES = frozenset({"auto", "logistic", "cloglog", "case-control", "low-rank"})
+WITH_COVARIATES = frozenset({"auto", "logistic", "cloglog", "case-control", "low-rank", "boosting"})
 """Methods that look at the covariates of the graph."""
-OF_ROWS = frozenset({"auto", "logistic", "popularity", "independence"})
+OF_ROWS = frozenset({"auto", "logistic", "boosting", "popularity", "independence"})
 """Methods for a log of candidates, too."""
 METHODS = (*sorted(WITH_COVARIATES), "naive-bayes", "popularity", "independence")
 
@@ -65,8 +66,12 @@ def settle(method: Any, classifier: Any, log: InteractionLog) -> tuple[str, Any]
     if log.kind == "candidates" and method not in OF_ROWS:
         raise StudyError(
             f"method={method!r} is for the cells of a rating log, where what was not observed has"
-            " no row. On a log of candidates every row is there: use 'logistic'."
+            " no row. On a log of candidates every row is there: use 'logistic' or 'boosting'."
         )
+    if method == "boosting":
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return method, HistGradientBoostingClassifier()
     return ("logistic" if log.kind == "candidates" and method == "auto" else method), classifier
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from causalrec.errors import ConvergenceWarning
 from causalrec.nuisances._base import Floats, Propensity, sampling_rate, subject_of
-from causalrec.nuisances._clipping import Clipping, clip_cells, clip_rows
+from causalrec.nuisances._clipping import Clipping, count_clipped
 from causalrec.nuisances._features import Covariates, choose_covariates
-from causalrec.nuisances._fit import Fitted, fit_backend, fit_rows_by_fold
+from causalrec.nuisances._fit import Fitted, fit_rows_by_fold
 from causalrec.nuisances._methods import (
     WITH_COVARIATES,
     Method,
@@ -23,12 +23,15 @@ from causalrec.nuisances._methods import (
 )
 from causalrec.nuisances._options import FitOptions
 from causalrec.nuisances._parameters import Parameters
+from causalrec.nuisances._refine import Refinement, fit_refined
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
     from causalrec.interactions import InteractionLog
     from causalrec.nuisances._backends import Backend
+    from causalrec.nuisances._calibrate import Calibration
     from causalrec.nuisances._cross_fit import Folds
+    from causalrec.nuisances._entropy import Moment
     from causalrec.nuisances._features import RowDesign
     from causalrec.nuisances._linear import LinearFit
 
@@ -51,7 +54,7 @@ class PropensityModel(Parameters, Propensity):
                           items fall into at most 1e7 pairs of profiles and all cells are
                           eligible; else "case-control". `method_` and `notes_` say which and why.
         "logistic"        logit of the whole grid, a block of users at a time: the reference. On
-                          candidates the only one, with "popularity" and "independence".
+                          candidates, with "boosting", "popularity" and "independence".
         "cloglog"         p = 1 - exp(-exp(.)): the exact likelihood of all cells without going
                           over them, in O(observed + pairs of profiles), by EM. For large grids
                           whose features are words or few numbers.
@@ -65,6 +68,8 @@ class PropensityModel(Parameters, Propensity):
         "naive-bayes"     P(observed | rating) from a small randomised slice: the one that repairs
                           selection on the rating itself. Of recorded cells only: for "snips" and
                           "ips", not "dr".
+        "boosting"        gradient-boosted trees (scikit-learn's histograms) on the features, each
+                          user predicted by the trees of the other folds of users.
         "popularity"      n_u n_i / N, at most 1 (an unseen user or item counts half a cell), or a
                           power law of n_i (`popularity_exponent`).
         "independence"    one constant.
@@ -110,6 +115,13 @@ class PropensityModel(Parameters, Propensity):
         its mean, at most 1.
     randomized : InteractionLog, optional
         Ratings of cells drawn at random, for "naive-bayes"; default: the log's randomised slice.
+    calibration : "platt" or "isotonic", optional
+        Move out-of-fold predictions by a line on the logit, or by any rising map, that the other
+        folds teach: folds of cells (ratings), of users (candidates, boosting, a classifier).
+    balance : sequence of str or (str, str), optional
+        Columns whose means, and pairs (a column of users, one of items) whose products' means, what
+        happened is to match exactly when weighted by 1/p: entropy balancing, which moves the
+        odds as little as that takes.
     random_state : int, optional
         Of the controls, the folds of cells, the start of the factors, and of a `classifier` that
         takes one; the other methods draw nothing.
@@ -142,7 +154,8 @@ class PropensityModel(Parameters, Propensity):
     section 5.1 (naive Bayes, logistic regression); Rosenbaum & Rubin (1983), "The central role of
     the propensity score", Biometrika 70; King & Zeng (2001), "Logistic Regression in Rare Events
     Data", Political Analysis 9 (case-control); Ma & Chen (2019), "Missing Not at Random in Matrix
-    Completion" (low rank).
+    Completion" (low rank); Hainmueller (2012), "Entropy Balancing for Causal Effects", Political
+    Analysis 20; Platt (1999), Zadrozny & Elkan (2002) (calibration).
 
     Examples
     --------
@@ -178,6 +191,8 @@ class PropensityModel(Parameters, Propensity):
         controls: int = 3,
         popularity_exponent: float | None = None,
         randomized: InteractionLog | None = None,
+        calibration: Calibration | None = None,
+        balance: Sequence[Moment] | None = None,
         random_state: int | None = 0,
         tolerance: float = 1e-5,
         max_iterations: int = 1000,
@@ -198,6 +213,8 @@ class PropensityModel(Parameters, Propensity):
         self.controls = controls
         self.popularity_exponent = popularity_exponent
         self.randomized = randomized
+        self.calibration = calibration
+        self.balance = balance
         self.random_state = random_state
         self.tolerance = tolerance
         self.max_iterations = max_iterations
@@ -241,7 +258,8 @@ class PropensityModel(Parameters, Propensity):
         log.require("ratings", "candidates", purpose="estimating propensities")
         self._check(log, weights)
         chosen = self._choose(log, graph)
-        fitted = fit_backend(log, chosen, self._options(log), users, items, weights)
+        options, refinement = self._options(log), self._refinement(log)
+        fitted = fit_refined(log, chosen, options, refinement, users, items, weights)
         return self._take(log, chosen, fitted)
 
     def fit_folds(
@@ -271,6 +289,8 @@ class PropensityModel(Parameters, Propensity):
         self._check(log, weights)
         method, classifier = settle(self.method, self.classifier, log)
         if log.kind != "candidates" or method != "logistic" or classifier is not None:
+            return None
+        if self._refinement(log):
             return None
         chosen, options = self._choose(log, graph), self._options(log)
         parts = folds.of_cells(log.user_codes, log.item_codes).astype(np.int16)
@@ -304,12 +324,16 @@ class PropensityModel(Parameters, Propensity):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        self._count_clipped(log)
+        by_cell = self.of_ == "observed" and not self.depends_on_outcome
+        self.n_clipped_, self.share_clipped_ = count_clipped(
+            self._clipping, self._backend, log, self.of_, by_cell=by_cell
+        )
         return self
 
     def _check(self, log: InteractionLog, weights: Floats | None) -> None:
         method, classifier = settle(self.method, self.classifier, log)
         check_pairs(method, classifier, self, log, weighted=weights is not None)
+        self._refinement(log)
         self._clipping = Clipping.of(self.clip)
 
     def _choose(self, log: InteractionLog, graph: CausalGraph | None) -> Covariates:
@@ -322,14 +346,9 @@ class PropensityModel(Parameters, Propensity):
         method, classifier = settle(self.method, self.classifier, log)
         return FitOptions.of(self, method, classifier, effects=log.kind == "ratings")
 
-    def _count_clipped(self, log: InteractionLog) -> None:
-        self.n_clipped_, self.share_clipped_ = 0, 0.0
-        if self.clip is None:
-            return
-        by_cell = self.of_ == "observed" and not self.depends_on_outcome
-        count = clip_cells if by_cell else clip_rows
-        self.n_clipped_, total = count(self._clipping, self._backend, log, self.of_)
-        self.share_clipped_ = self.n_clipped_ / max(total, 1)
+    def _refinement(self, log: InteractionLog) -> Refinement:
+        method, classifier = settle(self.method, self.classifier, log)
+        return Refinement.of(self, method, classifier, log)
 
     @property
     def _fitted(self) -> Backend:

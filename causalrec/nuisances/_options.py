@@ -56,7 +56,10 @@ class FitOptions:
         stored = {field.name: getattr(model, field.name) for field in fields(cls)}
         for side in ("user_effects", "item_effects"):
             stored[side] = effects if stored[side] is None else stored[side]
-        return cls(**(stored | {"method": method, "classifier": classifier}))
+        settled = {"method": method, "classifier": classifier}
+        if method == "boosting":  # trees find products themselves
+            settled["crosses"] = False
+        return cls(**(stored | settled))
 
 
 @dataclass(frozen=True)
