@@ -143,6 +143,7 @@ class Predictions:
         k: int = 10,
         *,
         exclude_seen: bool = True,
+        eligible_only: bool = True,
     ) -> pd.DataFrame:
         """Return the k items with the highest prediction for each user.
 
@@ -153,6 +154,8 @@ class Predictions:
         k : int
         exclude_seen : bool, default True
             Leave out items that the user has an outcome for.
+        eligible_only : bool, default True
+            Leave out cells that the log declared not eligible, where it declared any.
 
         Returns
         -------
@@ -168,7 +171,10 @@ class Predictions:
         codes: Integers = np.arange(len(state.user_ids))
         if users is not None:
             codes = codes_of(state.user_ids, users, "user", UNKNOWN_USER)
-        blocks = list(ranked_blocks(state, codes, k, exclude_seen=exclude_seen))
+        ranked = ranked_blocks(
+            state, codes, k, exclude_seen=exclude_seen, eligible_only=eligible_only
+        )
+        blocks = list(ranked)
         columns = [np.concatenate([b[j] for b in blocks] or [np.zeros(0, int)]) for j in range(4)]
         return pd.DataFrame(
             {

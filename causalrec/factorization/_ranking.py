@@ -51,7 +51,13 @@ def top_k(scores: Floats, k: int) -> tuple[Integers, Integers, Integers]:
 
 
 def ranked_blocks(
-    state: State, users: Integers, k: int, *, exclude_seen: bool, kernel: Kernel = "auto"
+    state: State,
+    users: Integers,
+    k: int,
+    *,
+    exclude_seen: bool,
+    eligible_only: bool = True,
+    kernel: Kernel = "auto",
 ) -> Iterator[tuple[Integers, Integers, Integers, Floats]]:
     """Yield (user codes, ranks, item codes, scores) for blocks of users.
 
@@ -63,25 +69,28 @@ def ranked_blocks(
     k : int
     exclude_seen : bool
         Leave out what the user has an outcome for.
+    eligible_only : bool
+        Leave out what the log declared not eligible.
     kernel : {"auto", "scipy", "numba"}
         "auto" compiles (numba) from 10^8 scores on; the lists are the same.
     """
     n_items = len(state.low_rank[1])
     worth = len(users) * n_items >= SCORES_WORTH_COMPILING
     if n_items and (kernel == "numba" or (kernel == "auto" and worth)):
-        yield from _by_numba(state, users, min(k, n_items), exclude_seen)
+        yield from _by_numba(state, users, min(k, n_items), exclude_seen, eligible_only)
         return
     for start in range(0, len(users), USERS_AT_ONCE):
         part = users[start : start + USERS_AT_ONCE]
         scores = state.block(part)
-        if exclude_seen:
-            scores[state.seen_in(part)] = -np.inf
+        outside = state.may_not_list(part, seen=exclude_seen, eligible=eligible_only)
+        if outside is not None:
+            scores[outside] = -np.inf
         rows, ranks, columns = top_k(scores, k)
         yield part[rows], ranks, columns, scores[rows, columns]
 
 
 def _by_numba(
-    state: State, users: Integers, k: int, exclude_seen: bool
+    state: State, users: Integers, k: int, exclude_seen: bool, eligible_only: bool
 ) -> Iterator[tuple[Integers, Integers, Integers, Floats]]:
     """Score each block into the same memory, and choose in one pass over it."""
     from causalrec.factorization._numba_ranking import best_columns
@@ -96,6 +105,9 @@ def _by_numba(
         scores = memory[: len(part)]
         with one_blas_thread():
             np.matmul(left[part], across, out=scores)
+        outside = state.may_not_list(part, seen=False, eligible=eligible_only)
+        if outside is not None:
+            scores[outside] = -np.inf
         found = np.empty((len(part), k), dtype=np.int64)
         best = np.empty((len(part), k), dtype=left.dtype)
         best_columns(scores, part, pointer, seen, found, best)
