@@ -121,7 +121,9 @@ def prepare(
     """
     _check_kind(log, recipe, propensity)
     cells = training_cells(log, recipe.estimator)
-    weighed = propensities(log, propensity, graph, "snips" if weigh_naive else recipe.estimator)
+    unweighted = recipe.estimator in WITHOUT_PROPENSITY
+    estimator = "snips" if weigh_naive and unweighted else recipe.estimator
+    weighed = propensities(log, propensity, graph, estimator)
     pattern = Pattern(cells.users, cells.items, log.n_users, log.n_items)
     notes = weighed.notes
     if recipe.estimator in _IMPUTING and log.eligible_block(slice(0, 1)) is not None:

@@ -96,7 +96,7 @@ class Stages:
         biases_alone = weighting != "mrdr" and recipe.imputation == "biases"
         rank = 0 if biases_alone else recipe.n_factors
         known = None if self.begin is None else self.begin.imputation
-        start = self._random(rank) if known is None else known
+        start = self._random(rank) if known is None or known.n_factors != rank else known
         return self._weighted(target, weights, start, (recipe.n_sweeps, recipe.tol), None)
 
     def _weighted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from causalrec.errors import StudyError, near_miss
 from causalrec.factorization._model import DebiasedMF
 from causalrec.factorization._options import check_options
-from causalrec.factorization._recipe import Recipe
+from causalrec.factorization._recipe import IMPUTED, Recipe
 from causalrec.factorization._training import Problem, Trained, prior_on_cells, train
+from causalrec.factorization._tuning_result import RULES, TuningResult, label, tuning_result
 from causalrec.inference import Estimate
-from causalrec.results import Assumption, Result, Table, provenance, rows_from_estimate
+from causalrec.results import provenance
 from causalrec.scores import Score
 
 if TYPE_CHECKING:
@@ -33,20 +34,6 @@ DEFAULT_GRID: dict[str, tuple[Any, ...]] = {
     "n_factors": (0, 2, 8),
     "regularization": (1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
 }
-
-
-class TuningResult(Result):
-    """What `tune` answers: one row a configuration, and the model refitted on the whole log."""
-
-    @property
-    def model(self) -> DebiasedMF:
-        """The selected model, fitted on the whole log."""
-        return cast(DebiasedMF, self.internal("model"))
-
-    @property
-    def selected(self) -> dict[str, Any]:
-        """The selected hyper-parameters."""
-        return dict(self.provenance.config["selected"])
 
 
 def tune(
@@ -66,9 +53,10 @@ def tune(
     """Choose hyper-parameters by the SNIPS squared error of held-out cells of the biased log.
 
     Every configuration sees the same folds and the same number of sweeps, whatever the
-    estimator: compare estimators tuned with one budget. Folds split the observed cells at
-    random, so a cell of the training folds is observed with probability p (k - 1) / k, and one
-    of the held-out fold with p / k; both are rescaled.
+    estimator: with "estimator" in the grid, estimators are compared on one budget, in the same
+    held-out cells, so that their differences have paired intervals. Folds split the observed
+    cells at random, so a cell of the training folds is observed with probability p (k - 1) / k,
+    and one of the held-out fold with p / k; both are rescaled.
 
     Parameters
     ----------
@@ -80,7 +68,8 @@ def tune(
         As in `DebiasedMF.fit`. naive needs it too, for validation only.
     graph : CausalGraph, optional
     grid : mapping of parameter to values, optional
-        Default: n_factors 0, 2, 8 by regularization 1, 2, 4, 8, 16, 32.
+        Default: n_factors 0, 2, 8 by regularization 1, 2, 4, 8, 16, 32. "estimator" may be one
+        of the parameters.
     n_folds : int, default 4
     n_repeats : int, default 2
         Random partitions averaged over: a single one often decides between two neighbours.
@@ -96,7 +85,9 @@ def tune(
     Returns
     -------
     TuningResult
-        `.model` equals `model.set_params(**result.selected).fit(log, propensity)`.
+        `.model` equals `model.set_params(**result.selected).fit(log, propensity)`. Table "grid"
+        has the loss of each configuration, "differences" its paired difference from the selected
+        one, and "estimators" the best of each estimator, where there are several.
 
     Raises
     ------
@@ -118,19 +109,21 @@ def tune(
     """
     configurations = _configurations(DEFAULT_GRID if grid is None else grid)
     _check(n_folds, n_repeats, selection)
-    base = model._recipe()
+    recipes = _recipes(model, configurations)
     given = user_features, item_features
-    objected = model._objected(log, propensity, graph, weigh_naive=True, given=given)
+    lead = _strictest(model, configurations)
+    objected = lead._objected(log, propensity, graph, weigh_naive=True, given=given)
     prepared, problem = objected.prepared, objected.prepared.problem
     rng = np.random.default_rng(random_state)
     losses = np.zeros((problem.pattern.n, len(configurations)))
     for _ in range(n_repeats):
         fold = _folds(problem.pattern.n, n_folds, rng)
-        losses += _held_out_losses(problem, base, configurations, fold, n_folds) / n_repeats
+        losses += _held_out_losses(problem, recipes, fold, n_folds) / n_repeats
     estimate = _estimate(problem, losses, [label(one) for one in configurations])
-    chosen = configurations[_select(estimate, configurations, selection)]
+    at = _select(estimate, configurations, selection, model.n_factors)
+    chosen = configurations[at]
     refitted = DebiasedMF(**{**model.get_params(), **chosen})
-    trained = objected.finish(train(problem, replace(base, **chosen)))
+    trained = objected.finish(train(problem, recipes[at]))
     refitted._remember(objected.log, prepared, trained)
     config = {
         "estimator": model.estimator,
@@ -140,27 +133,15 @@ def tune(
         "n_repeats": n_repeats,
         "selection": selection,
     }
-    result = _result(estimate, configurations, chosen, model.estimator, prepared.notes)
+    named = dict(chosen).get("estimator", model.estimator)
+    notes = (RULES[selection], *prepared.notes)
+    result = tuning_result(estimate, configurations, chosen, named, notes)
     result = result.model_copy(update={"provenance": provenance(log, random_state, config)})
     return cast(TuningResult, result.with_internals(model=refitted, estimate=estimate))
 
 
-def label(configuration: Mapping[str, Any]) -> str:
-    """Return a configuration in words.
-
-    Examples
-    --------
-    >>> label({"n_factors": 2, "regularization": 8.0})
-    'n_factors=2, regularization=8'
-    """
-    return ", ".join(
-        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in configuration.items()
-    )
-
-
 def _configurations(grid: Grid) -> list[dict[str, Any]]:
-    known = [one.name for one in fields(Recipe) if one.name != "estimator"]
+    known = [one.name for one in fields(Recipe)]
     for name, values in grid.items():
         if name not in known:
             raise StudyError(
@@ -174,6 +155,32 @@ def _configurations(grid: Grid) -> list[dict[str, Any]]:
     if not grid:
         raise StudyError("The grid is empty: name at least one hyper-parameter with its values.")
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def _recipes(model: DebiasedMF, configurations: list[dict[str, Any]]) -> list[Recipe]:
+    """Return the recipe of each configuration; each is checked as a whole."""
+    several = any("estimator" in one for one in configurations)
+    if several and (model.objective != "preference" or model.popularity != "ignore"):
+        raise StudyError(
+            "Estimators of one grid must learn from the same outcomes, and objective='effect' and"
+            " popularity= make others of each: leave 'estimator' out of the grid."
+        )
+    params = model.get_params()
+    recipes = [DebiasedMF(**{**params, **one})._recipe() for one in configurations]
+    if any(recipe.estimator == "relmf" for recipe in recipes):
+        raise StudyError(
+            "tune measures the squared error of held-out outcomes, which are all 1 in the logs that"
+            " relmf takes: choose its regularization on data with exposure, or by its lists."
+        )
+    return recipes
+
+
+def _strictest(model: DebiasedMF, configurations: list[dict[str, Any]]) -> DebiasedMF:
+    """Return the model of the estimator that asks most of a propensity, among those compared."""
+    named = [one.get("estimator", model.estimator) for one in configurations]
+    lead = next((one for one in named if one in {*IMPUTED, "mrdr"} - {"eib"}), named[0])
+    options = {**model.get_params(), **configurations[named.index(lead)]}
+    return DebiasedMF(**options)
 
 
 def _check(n_folds: int, n_repeats: int, selection: str) -> None:
@@ -197,18 +204,17 @@ def _folds(n: int, n_folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 def _held_out_losses(
     problem: Problem,
-    base: Recipe,
-    configurations: list[dict[str, Any]],
+    recipes: list[Recipe],
     fold: NDArray[np.int64],
     n_folds: int,
 ) -> NDArray[np.float64]:
     """Return the squared error of each cell, predicted by the folds without it; (n, q)."""
-    losses = np.empty((problem.pattern.n, len(configurations)))
+    losses = np.empty((problem.pattern.n, len(recipes)))
     for held_out in range(n_folds):
         keep = fold != held_out
         part, held = problem.part(keep, 1.0 - 1.0 / n_folds), problem.part(~keep, 1.0 / n_folds)
-        for at, configuration in enumerate(configurations):
-            trained = train(part, replace(base, **configuration))
+        for at, recipe in enumerate(recipes):
+            trained = train(part, recipe)
             losses[~keep, at] = np.square(held.outcome - _predict(trained, held))
     return losses
 
@@ -234,7 +240,12 @@ def _estimate(problem: Problem, losses: NDArray[np.float64], labels: list[str]) 
     )
 
 
-def _select(estimate: Estimate, configurations: list[dict[str, Any]], selection: Selection) -> int:
+def _select(
+    estimate: Estimate,
+    configurations: list[dict[str, Any]],
+    selection: Selection,
+    n_factors: int = 0,
+) -> int:
     best = int(np.argmin(estimate.value))
     if selection == "minimum" or len(configurations) == 1:
         return best
@@ -249,64 +260,8 @@ def _select(estimate: Estimate, configurations: list[dict[str, Any]], selection:
     return min(
         candidates,
         key=lambda at: (
-            configurations[at].get("n_factors", 0),
+            configurations[at].get("n_factors", n_factors),
             -configurations[at].get("regularization", 0.0),
             at,
-        ),
-    )
-
-
-def _result(
-    estimate: Estimate,
-    configurations: list[dict[str, Any]],
-    chosen: dict[str, Any],
-    estimator: str,
-    notes: tuple[str, ...],
-) -> TuningResult:
-    rows = rows_from_estimate(
-        estimate,
-        metric="mse",
-        population="all cells of the grid",
-        estimator="snips",
-        null=None,
-        interval_method="two-way clustered by user and item, propensities held fixed",
-    )
-    names = tuple(configurations[0])
-    losses, errors = estimate.value.tolist(), estimate.standard_error.tolist()
-    table = Table(
-        name="grid",
-        title="Held-out loss by configuration",
-        columns=(*names, "mse", "standard_error", "selected"),
-        rows=tuple(
-            (*one.values(), loss, error, one == chosen)
-            for one, loss, error in zip(configurations, losses, errors, strict=True)
-        ),
-        caption="SNIPS squared error of held-out cells of the biased log.",
-    )
-    best = next(row for row in rows if row.label == label(chosen))
-    interval = "" if best.lower is None else f" [{best.lower:.3f}, {best.upper:.3f}]"
-    return TuningResult(
-        kind="tuning",
-        title=f"Hyper-parameters of a DebiasedMF trained by {estimator}",
-        question="Which configuration predicts unselected cells best?",
-        answer=(
-            f"{label(chosen)} of {len(configurations)} configurations, with a held-out SNIPS"
-            f" squared error of {best.value:.3f}{interval}."
-        ),
-        rows=rows,
-        tables=(table,),
-        assumptions=(
-            Assumption(
-                name="missing at random",
-                statement="The held-out loss speaks of all cells only if the propensities are"
-                " right and nothing unmeasured drives both selection and outcome.",
-                status="untestable",
-            ),
-        ),
-        notes=(
-            "The selected loss is the smallest of several and flatters the selected model, and"
-            " its interval is not one after selection: measure the model on data that took no"
-            " part in the choice.",
-            *notes,
         ),
     )

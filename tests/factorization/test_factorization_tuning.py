@@ -10,7 +10,8 @@ from causalrec.errors import ResultError, StudyError
 from causalrec.factorization import TuningResult
 from causalrec.factorization._common import Pattern
 from causalrec.factorization._training import Problem
-from causalrec.factorization._tuning import _select, label
+from causalrec.factorization._tuning import _select
+from causalrec.factorization._tuning_result import label
 from causalrec.inference import Estimate
 from causalrec.results import Result
 from causalrec.scores import Score
@@ -142,7 +143,7 @@ def test_a_reloaded_result_has_no_model(tuning) -> None:
     ("options", "says"),
     [
         ({"grid": {"n_factor": [1]}}, "Did you mean 'n_factors'"),
-        ({"grid": {"estimator": ["ips"]}}, "estimator"),
+        ({"grid": {"estimator": ["relmf"]}}, "all 1"),
         ({"grid": {"regularization": []}}, "must be a list"),
         ({"grid": {"imputation": "naive"}}, "must be a list"),
         ({"grid": {"regularization": [-1.0]}}, "at least 0"),
