@@ -149,11 +149,6 @@ def check_objective(options: Mapping[str, Any]) -> None:
                 f"{name}= changes the weights of observed cells, which does not go with"
                 f" estimator={estimator!r}: it takes {', '.join(map(repr, WEIGHTED[name]))}."
             )
-    if options["solver"] == "svd" and (popularity or options["objective"] == "effect"):
-        raise StudyError(
-            "solver='svd' solves for the score of every cell of a grid; objective='effect' and"
-            " popularity= fit the cells that have rows: use solver='als'."
-        )
     if popularity and not _in(options["popularity_exponent"], 0.0, float("inf")):
         raise StudyError(
             f"popularity_exponent={options['popularity_exponent']!r} must be a positive number."
