@@ -300,7 +300,9 @@ def _axis(svg: Svg, scale: Scale, top: float, bottom: float, *, ticks: int) -> N
     for value, text in scale.ticks(ticks):
         x = scale(value)
         svg.add("line", x1=x, x2=x, y1=top, y2=bottom, class_="grid")
-        svg.add("text", text, x=x, y=bottom + 16, class_="tick middle")
+        half = text_width(text, 11.5) / 2
+        inside = min(max(x, half), svg.width - half)
+        svg.add("text", text, x=inside, y=bottom + 16, class_="tick middle")
     svg.add("line", x1=scale.start, x2=scale.end, y1=bottom, y2=bottom, class_="axis")
     no_difference = 1.0 if scale.log else 0.0
     if scale.low < no_difference < scale.high:
