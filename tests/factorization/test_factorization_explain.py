@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from causalrec import DebiasedMF, load_model, simulate
+from causalrec import DebiasedMF, InteractionLog, load_model, simulate
 from causalrec.errors import DataError, StudyError
 
 
@@ -27,6 +27,13 @@ MODELS = [
     ("mrdr", {}),
     ("mrdr", {"features": True, "features_as": "prior"}),
     ("mrdr", {"features": True}),
+    ("eib", {}),
+    ("eib", {"imputation": "naive", "features": True, "features_as": "prior"}),
+    ("stable_dr", {}),
+    ("stable_dr", {"features": True, "features_as": "prior"}),
+    ("snips", {"biases": False}),
+    ("dr", {"biases": False}),
+    ("dr", {"biases": False, "solver": "svd"}),
 ]
 
 
@@ -46,6 +53,29 @@ def test_changes_equal_refits_without_the_rating(world, estimator: str, options)
         keep = (log.user_codes != user) | (log.item_ids[log.item_codes] != row.item_id)
         refitted = model.fold_in(log.select(keep), p).predict(*pair)[0]
         assert row.change_if_deleted == pytest.approx(refitted - whole, abs=1e-9)
+
+
+@pytest.mark.parametrize("features_as", ["none", "prior"])
+def test_a_play_that_had_not_been_recorded(features_as: str) -> None:
+    feed = simulate("music", n_users=50, n_items=30, density=0.3, random_state=0).log
+    frame = pd.DataFrame(
+        {
+            "user_id": feed.user_ids[feed.user_codes],
+            "item_id": feed.item_ids[feed.item_codes],
+        }
+    )
+    items = feed.items.reset_index(names="item_id")
+    log = InteractionLog(frame, items=items, kind="positives", outcome=None)
+    options = {"features": True, "features_as": "prior"} if features_as == "prior" else {}
+    model = DebiasedMF("relmf", n_factors=2, n_sweeps=5, **options).fit(log, 0.5)
+    user, item = log.user_ids[0], log.item_ids[5]
+    why = model.explain(user, item)
+    whole = model.fold_in(log, 0.5).predict([user], [item])[0]
+    assert why.score == pytest.approx(whole, abs=1e-9)
+    row = why.ratings.iloc[0]
+    gone = (log.user_codes == 0) & (log.item_ids[log.item_codes] == row["item_id"])
+    refitted = model.fold_in(log.select(~gone), 0.5).predict([user], [item])[0]
+    assert row["change_if_deleted"] == pytest.approx(refitted - whole, abs=1e-9)
 
 
 @pytest.mark.parametrize(("estimator", "options"), MODELS)

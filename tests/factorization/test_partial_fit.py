@@ -20,6 +20,8 @@ MODELS = [
     ("dr", {}),
     ("mrdr", {}),
     ("mrdr", {"features": True, "features_as": "prior"}),
+    ("eib", {}),
+    ("stable_dr", {"biases": False}),
 ]
 
 
