@@ -23,6 +23,7 @@ _ROOMS = {
     "audit": "causalrec.audits",
     "bounds": "causalrec.evaluation",
     "check_graph": "causalrec.nuisances",
+    "choose_propensity": "causalrec.nuisances",
     "compare_with_randomized": "causalrec.evaluation",
     "estimate_effect": "causalrec.effects",
     "estimate_mean": "causalrec.evaluation",
@@ -54,6 +55,7 @@ __all__ = [
     "audit",
     "bounds",
     "check_graph",
+    "choose_propensity",
     "compare_with_randomized",
     "datasets",
     "errors",
@@ -93,6 +95,7 @@ if TYPE_CHECKING:
         PropensityModel,
         ShadowPropensity,
         check_graph,
+        choose_propensity,
     )
     from causalrec.reporting import write_report
     from causalrec.results import Result

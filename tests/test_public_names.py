@@ -22,6 +22,7 @@ PUBLIC = [
     "audit",
     "bounds",
     "check_graph",
+    "choose_propensity",
     "compare_with_randomized",
     "datasets",
     "errors",

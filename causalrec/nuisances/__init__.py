@@ -2,6 +2,7 @@
 
 from causalrec.nuisances._balance import BalanceLine, balance, balance_table
 from causalrec.nuisances._base import Propensity
+from causalrec.nuisances._choose import PropensityChoice, choose_propensity
 from causalrec.nuisances._cross_fit import (
     CrossFitted,
     Folds,
@@ -60,6 +61,7 @@ __all__ = [
     "KnownPropensity",
     "LinearFit",
     "Propensity",
+    "PropensityChoice",
     "PropensityModel",
     "RowDesign",
     "ShadowPropensity",
@@ -70,6 +72,7 @@ __all__ = [
     "cell_propensity",
     "check_graph",
     "choose_covariates",
+    "choose_propensity",
     "cross_fit",
     "effective_sample_size",
     "encode",
