@@ -188,6 +188,11 @@ def is_frame(given: Given) -> bool:
 def as_array(given: ArrayLike, table: pd.DataFrame, side: Side) -> Floats:
     """Return given features as floats aligned with the table, or say what is wrong with them."""
     n = len(table)
+    if isinstance(given, str):
+        raise DataError(
+            f"{side}_features={given!r} is a name. Columns of the {side}s table are named by"
+            f" features=[...]; text becomes numbers by {side}_features=TextFeatures([{given!r}])."
+        )
     dense = given.toarray() if hasattr(given, "toarray") else given
     try:
         values = np.asarray(dense, dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -228,6 +229,7 @@ def test_text_says_what_a_title_says(tmp_path) -> None:
     loaded = load_model(model.save(tmp_path / "m"))
     with pytest.raises(DataError, match="function is not saved"):
         loaded.extend(items=new)
+    assert pickle.loads(pickle.dumps(model)).extend(items=new).predict([0], [999]) == grown
     array = text.fit(items)(new)
     again = loaded.extend(items=new, item_features=array).predict([0], [999])
     np.testing.assert_allclose(again, grown, atol=1e-9)
@@ -237,7 +239,8 @@ BAD = [
     (lambda x: np.where(np.arange(60)[:, None] == 3, np.nan, x), "missing or infinite in 1 of 60"),
     (lambda x: x[:59], r"shape \(59, 4\); the log has 60 items"),
     (lambda x: x[:, 0], r"shape \(60,\)"),
-    (lambda x: x.astype(str) + "a", "must be numbers"),
+    (lambda x: np.full(x.shape, "a"), "must be numbers"),
+    (lambda x: "title", r"TextFeatures\(\['title'\]\)"),
     (lambda x: pd.DataFrame(x[:50]), "no row for 10 of 60 items: 50, 51"),
     (lambda x: pd.DataFrame(x, index=np.arange(60) // 2), "more than once"),
     (lambda x: pd.DataFrame(x, columns=["x0", "b", "c", "d"]), "both have 'x0'"),

@@ -229,15 +229,16 @@ def test_a_folder_without_a_model_is_said_plainly(tmp_path: Path) -> None:
         load_model(tmp_path / "nowhere")
 
 
-def _prior_model(world) -> DebiasedMF:
+@pytest.fixture(scope="module")
+def prior_model(world) -> DebiasedMF:
     model = DebiasedMF("mrdr", n_factors=2, n_sweeps=3, features=True, features_as="prior")
     array = np.random.default_rng(0).normal(size=(30, 3))
     return model.fit(world.log, 0.3, item_features=array)
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_random_damage_to_either_file_is_refused(world, tmp_path, seed: int) -> None:
-    folder = _prior_model(world).save(tmp_path / "m")
+def test_random_damage_to_either_file_is_refused(prior_model, tmp_path, seed: int) -> None:
+    folder = prior_model.save(tmp_path / "m")
     rng = np.random.default_rng(seed)
     path = _array_file(folder) if seed % 2 else folder / _files.MANIFEST
     content = bytearray(path.read_bytes())
@@ -252,9 +253,9 @@ def test_random_damage_to_either_file_is_refused(world, tmp_path, seed: int) -> 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_forged_arrays_with_a_fitting_hash_give_an_error_or_a_model(
-    world, tmp_path, seed: int
+    prior_model, tmp_path, seed: int
 ) -> None:
-    folder = _prior_model(world).save(tmp_path / "m")
+    folder = prior_model.save(tmp_path / "m")
     rng = np.random.default_rng(seed)
     old = _array_file(folder)
     content = bytearray(old.read_bytes())
@@ -285,8 +286,8 @@ def test_forged_arrays_with_a_fitting_hash_give_an_error_or_a_model(
         ("events.outcome", lambda a: a[:-1]),
     ],
 )
-def test_arrays_of_another_shape_or_type_are_refused(world, tmp_path, name, forged) -> None:
-    folder = _prior_model(world).save(tmp_path / "m")
+def test_arrays_of_another_shape_or_type_are_refused(prior_model, tmp_path, name, forged) -> None:
+    folder = prior_model.save(tmp_path / "m")
     old = _array_file(folder)
     arrays = load_file(old)
     arrays[name] = np.ascontiguousarray(forged(arrays[name]))
