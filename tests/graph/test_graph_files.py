@@ -208,11 +208,18 @@ def test_a_graph_can_be_copied_pickled_and_compared() -> None:
 _SCRIPT = """
 from causalrec.errors import CausalRecError
 from causalrec.graph import list_graphs, load_graph
+from causalrec.reporting import graph_svg
 for name in list_graphs():
     graph = load_graph(name)
-    print(graph.to_dot(), graph.to_dagitty())
+    print(graph.to_dot(), graph.to_dagitty(), graph_svg(graph.to_dot()))
+    for query in ("effect", "mean", "path"):
+        for kind in ("natural", "interventional", "controlled"):
+            try:
+                print(graph.identify(query, effect=kind))
+            except CausalRecError as error:
+                print(error)
     try:
-        print(graph.identify(query="effect" if graph.exposure else "mean"))
+        print(graph.negative_controls())
     except CausalRecError as error:
         print(error)
 """
