@@ -174,6 +174,8 @@ class Afterwards(Predictions):
         DataError
             If the model has no features of that side, an id is known or occurs twice, or a
             feature is missing or has a level that the fit did not see.
+        StudyError
+            If predictions are multiplied by popularity, which a new item does not have.
 
         Examples
         --------
@@ -189,6 +191,11 @@ class Afterwards(Predictions):
         from causalrec.factorization._extend import extended_state
 
         state = self._fitted
+        if items is not None and self.get_params().get("popularity") == "adjust":
+            raise StudyError(
+                "popularity='adjust' multiplies the popularity of an item back in, and a new item"
+                " has none yet: extend a model with popularity='remove' or 'ignore'."
+            )
         if users is not None:
             state = extended_state(state, self._recipe(), "user", users, user_features)
         if items is not None:

@@ -94,6 +94,11 @@ def prepare_objective(
         prepared = _jointly(prepared, log, options["use_randomized"])
     if options["popularity"] == "ignore":
         return Objected(log, prepared)
+    if options["popularity"] == "adjust" and prepared.sides and own.features_as == "regression":
+        raise StudyError(
+            "popularity='adjust' multiplies factors, and a regression on features adds to them:"
+            " use features_as='prior', or popularity='remove' and multiply yourself."
+        )
     if weigh_naive and options["estimator"] == "naive":
         raise StudyError(
             "tune validates by propensities, and estimator='naive' with popularity= trains without"

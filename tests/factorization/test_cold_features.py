@@ -265,6 +265,12 @@ def test_newcomers_that_do_not_fit_are_refused() -> None:
     model = DebiasedMF("naive", n_factors=2, n_sweeps=2, features=True).fit(log)
     with pytest.raises(DataError, match="2 of 2 item ids are known"):
         model.extend(items=log.items.iloc[:2])
+    crowd = DebiasedMF("naive", n_factors=2, n_sweeps=2, features_as="prior", popularity="adjust")
+    with pytest.raises(StudyError, match="has none yet"):
+        crowd.fit(log, item_features=x).extend(items=new, item_features=x[:2])
+    crowd = DebiasedMF("naive", n_factors=2, n_sweeps=2, popularity="adjust")
+    with pytest.raises(StudyError, match="adds to them"):
+        crowd.fit(log, item_features=x)
     with pytest.raises(DataError, match="no column 'x1'"):
         model.extend(items=new.drop(columns="x1"))
     with pytest.raises(DataError, match="no features of users"):
