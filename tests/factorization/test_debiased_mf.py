@@ -15,7 +15,7 @@ from causalrec import DebiasedMF, InteractionLog, KnownPropensity, simulate
 from causalrec.errors import DataError, NotFittedError, StudyError
 from causalrec.factorization import Recommender
 
-ESTIMATORS = ["naive", "ips", "snips", "dr", "mrdr"]
+ESTIMATORS = ["naive", "ips", "snips", "eib", "dr", "mrdr", "stable_dr"]
 
 
 @pytest.fixture(scope="module")
