@@ -15,6 +15,7 @@ _ROOMS = {
     "Columns": "causalrec.interactions",
     "DebiasedMF": "causalrec.factorization",
     "Estimate": "causalrec.inference",
+    "ExaminationModel": "causalrec.nuisances",
     "InteractionLog": "causalrec.interactions",
     "KnownPropensity": "causalrec.nuisances",
     "PropensityModel": "causalrec.nuisances",
@@ -47,6 +48,7 @@ __all__ = [
     "Columns",
     "DebiasedMF",
     "Estimate",
+    "ExaminationModel",
     "InteractionLog",
     "KnownPropensity",
     "PropensityModel",
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
     from causalrec.inference import Estimate
     from causalrec.interactions import Columns, InteractionLog, read_log
     from causalrec.nuisances import (
+        ExaminationModel,
         KnownPropensity,
         PropensityModel,
         ShadowPropensity,

@@ -14,6 +14,7 @@ PUBLIC = [
     "Columns",
     "DebiasedMF",
     "Estimate",
+    "ExaminationModel",
     "InteractionLog",
     "KnownPropensity",
     "PropensityModel",

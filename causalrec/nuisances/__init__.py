@@ -19,6 +19,7 @@ from causalrec.nuisances._diagnostics import (
     weight_table,
 )
 from causalrec.nuisances._econml import propensity_from_econml
+from causalrec.nuisances._examination import ExaminationModel
 from causalrec.nuisances._features import (
     ColumnCode,
     Covariates,
@@ -57,6 +58,7 @@ __all__ = [
     "CrossFitted",
     "Encoder",
     "Encoders",
+    "ExaminationModel",
     "Folds",
     "KnownPropensity",
     "LinearFit",
