@@ -30,6 +30,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # Rows of a thread's task. A multiple of every number of lanes.
 _BLOCK = 2_048
 
+# Bytes of a cache line.
+_LINE = 64
+
 
 def compiled(function: Function) -> Function:
     """Compile on first use, and keep the machine code on disk where a folder can be written."""
@@ -237,13 +240,24 @@ def _offset(offset: Floats | None, size: int, dtype: Any) -> Floats:
 
 
 def padded(matrix: Floats) -> Floats:
-    """Return a matrix whose rows are whole vectors, zeros behind; itself where it is one."""
-    lanes = VECTOR_BYTES // matrix.dtype.itemsize
-    lanes = max(lanes, TILE_ROWS)
-    short = -matrix.shape[1] % lanes
-    if not short:
-        return np.ascontiguousarray(matrix)
-    return np.ascontiguousarray(np.pad(matrix, ((0, 0), (0, short))))
+    """Return a copy whose rows are whole vectors, zeros behind, that starts with a cache line.
+
+    A vector across two lines is two loads, and half of numpy's arrays begin in the middle of one.
+    """
+    lanes = max(VECTOR_BYTES // matrix.dtype.itemsize, TILE_ROWS)
+    rows, width = matrix.shape
+    out = aligned(rows, width + -width % lanes, matrix.dtype)
+    out[:, :width] = matrix
+    out[:, width:] = 0
+    return out
+
+
+def aligned(rows: int, width: int, dtype: Any) -> Floats:
+    """Return an array, not set to anything, that starts with a cache line."""
+    size = rows * width * np.dtype(dtype).itemsize
+    memory = np.empty(size + _LINE, dtype=np.uint8)
+    first = -memory.ctypes.data % _LINE
+    return memory[first : first + size].view(dtype).reshape(rows, width)
 
 
 # ------------------------------------------------------------------ products and residuals
@@ -270,7 +284,7 @@ def sparse_times_dense(
     """Multiply compressed rows by a dense matrix: the twin of `_kernels.sparse_times_dense`."""
     dtype, n_rows = dense.dtype, len(pointer) - 1
     whole = padded(dense)
-    out = np.empty((n_rows, whole.shape[1]), dtype=dtype)
+    out = aligned(n_rows, whole.shape[1], dtype)
     arrays = (*_entries(pointer, columns, values, dtype), whole, out.reshape(-1))
     over_blocks(_multiply_rows, n_rows, arrays, n_jobs)
     return out if out.shape[1] == dense.shape[1] else out[:, : dense.shape[1]]

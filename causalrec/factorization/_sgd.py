@@ -206,7 +206,7 @@ def _sweep(
 
     dtype, k = factors.user_factors.dtype, factors.n_factors
     # Copies: what is undone must still be there.
-    users, items = padded(factors.user_factors).copy(), padded(factors.item_factors).copy()
+    users, items = padded(factors.user_factors), padded(factors.item_factors)
     user_biases = np.array(factors.user_biases, dtype=dtype)
     item_biases = np.array(factors.item_biases, dtype=dtype)
     blocks = rng.permutation(-(-len(entries.users) // BLOCK))
