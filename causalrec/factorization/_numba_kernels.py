@@ -257,7 +257,8 @@ def aligned(rows: int, width: int, dtype: Any) -> Floats:
     size = rows * width * np.dtype(dtype).itemsize
     memory = np.empty(size + _LINE, dtype=np.uint8)
     first = -memory.ctypes.data % _LINE
-    return memory[first : first + size].view(dtype).reshape(rows, width)
+    out: Floats = memory[first : first + size].view(dtype).reshape(rows, width)
+    return out
 
 
 # ------------------------------------------------------------------ products and residuals
