@@ -18,6 +18,8 @@ PROMISES = {
         "Being exposed changes purchase by",
         "times as strong as",
         "None of this proves that nothing is unmeasured",
+        "do not differ beyond chance",
+        "raises its chance of being bought by",
         "effect-report.html",
     ),
     "position_bias": (

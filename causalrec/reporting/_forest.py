@@ -293,7 +293,7 @@ def _foot(panel: Panel) -> int:
 def _name(row: Row) -> str:
     if row.status == "suppressed":
         return ""
-    return "truth" if is_truth(row) else fit(row.estimator, 92, 11, 1)[0]
+    return "truth" if is_truth(row) else fit(row.estimator, 112, 11, 1)[0]
 
 
 def _axis(svg: Svg, scale: Scale, top: float, bottom: float, *, ticks: int) -> None:
