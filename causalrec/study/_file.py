@@ -16,7 +16,7 @@ EffectEstimator = Literal[
 ]
 MeanEstimator = Literal["naive", "regression", "ips", "snips", "dr"]
 EvaluationEstimator = Literal["naive", "ips", "snips", "dr", "plain"]
-ModelEstimator = Literal["naive", "ips", "snips", "dr", "mrdr"]
+ModelEstimator = Literal["naive", "ips", "snips", "eib", "dr", "mrdr", "stable_dr"]
 
 
 class _Section(BaseModel):
