@@ -68,6 +68,7 @@ class PropensitySection(_Section):
         "case-control",
         "low-rank",
         "naive-bayes",
+        "boosting",
         "popularity",
         "independence",
         "known",
