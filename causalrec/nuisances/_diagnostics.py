@@ -146,7 +146,8 @@ def calibration_table(
             mean = float(found.expected[g, low:high].sum()) / n
             share = float(found.happened[g, low:high].sum()) / n
             z = (share - mean) / max(np.sqrt(max(mean * (1.0 - mean), 1e-300) / n), 1e-300)
-            rows.append((group, f"{mean:.3g}", mean, share, int(n), float(z)))
+            named = f"{mean:.3g}" if by is None else f"{group}: {mean:.3g}"
+            rows.append((group, named, mean, share, int(n), float(z)))
     return Table(
         name="calibration",
         title="Calibration: predicted against observed shares"

@@ -16,6 +16,7 @@ from causalrec.nuisances._diagnostics import (
     weight_table,
     words_for,
 )
+from causalrec.nuisances._groups import group_table
 from causalrec.nuisances._profile import profile_propensity
 from causalrec.nuisances._support import Support, support
 from causalrec.results import Assumption, Result, Table, provenance
@@ -65,6 +66,8 @@ def propensity_result(
         support_table(supported, by),
         _clip_table(propensity),
     ]
+    if by is not None:
+        tables.insert(0, group_table(propensity, log, by, supported, lines, grouped))
     off = [line for line in lines if line.unbalanced]
     if off:
         warnings.warn(_unbalanced(off), PropensityWarning, stacklevel=3)
@@ -108,8 +111,10 @@ def _answer(
     weights: Table,
 ) -> str:
     total = inverse_propensity_sum(propensity, log, supported)
-    before = max((abs(line.before) for line in lines), default=0.0)
-    after = max((abs(line.after) for line in lines), default=0.0)
+    # within small groups the largest of hundreds of differences is noise: `unbalanced` judges those
+    overall = [line for line in lines if line.group == "all"]
+    before = max((abs(line.before) for line in overall), default=0.0)
+    after = max((abs(line.after) for line in overall), default=0.0)
     off = sum(line.unbalanced for line in lines)
     verdict = (
         f"leave {off} of {len(lines)} standardised differences unbalanced"
@@ -121,7 +126,7 @@ def _answer(
     population, event = words_for(propensity, log)
     ess, happened = weights.rows[0][4], weights.rows[0][2]
     return (
-        f"The propensities {verdict} (largest {after:.2f}, {before:.2f} before weighting);"
+        f"The propensities {verdict} (largest overall {after:.2f}, {before:.2f} before weighting);"
         f" sum(1/p)/cells is {total:.2f} (1 is right), the effective sample size {ess:,.0f} of"
         f" {happened:,} {event}, and {supported.share_unsupported:.1%} of the {population} are"
         " unsupported."

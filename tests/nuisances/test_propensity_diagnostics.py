@@ -101,13 +101,41 @@ def test_popularity_is_flagged_by_balance_within_groups(music, logistic) -> None
 def test_the_result_is_drawn_from_tables(music, logistic) -> None:
     result = logistic.diagnostics(music.log, by="genre")
     names = [table.name for table in result.tables]
-    assert names == ["overlap", "balance", "calibration", "weights", "support", "clipping"]
+    assert names == [
+        "groups",
+        "overlap",
+        "balance",
+        "calibration",
+        "weights",
+        "support",
+        "clipping",
+    ]
     for table in result.tables:
         assert all(len(row) == len(table.columns) for row in table.rows)
         assert not table.x or table.x in table.columns
         assert set(table.y) <= set(table.columns)
     assert result.to_json() == logistic.diagnostics(music.log, by="genre").to_json()
     assert result.internal("support").share_unsupported == 0.0
+
+
+def test_each_group_has_its_figures(music) -> None:
+    log = music.log
+    model = PropensityModel(clip=0.02).fit(log, music.graph)
+    found = model.diagnostics(log, by="country")
+    rows = {row[0]: row[1:] for row in found.tables[0].rows}
+    lines, p = balance(model, log, support(model, log)), model.block(slice(0, 800))
+    for level, (total, ess, clipped, unsupported, after, off) in rows.items():
+        inside = log.column("country").to_numpy() == level
+        w = 1 / row_propensity(model, log)[inside]
+        mine = (log.users["country"] == level).to_numpy()
+        assert total == pytest.approx(w.sum() / (mine.sum() * 200))
+        assert ess == pytest.approx(effective_sample_size(w))
+        assert clipped == pytest.approx((p[mine] == 0.02).mean())
+        assert unsupported == 0.0
+        of_group = [x for x in lines if x.group == f"country={level}"]
+        assert after == max(abs(x.after) for x in of_group)
+        assert off == sum(x.unbalanced for x in of_group)
+    assert max(row[2] for row in rows.values()) > 0.0
 
 
 def test_candidates_compare_exposed_rows_with_all() -> None:
