@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from causalrec.errors import DataError, NotFittedError, StudyError
+from causalrec import errors
+from causalrec.errors import DataError, StudyError
 from causalrec.inference import Estimate
 from causalrec.nuisances._examination_fits import (
     Curve,
@@ -195,7 +196,7 @@ class ExaminationModel(Parameters):
             If a position was not seen in the fit.
         """
         if not hasattr(self, "theta_"):
-            raise NotFittedError.of(self)
+            raise errors.NotFittedError.of(self)
         asked = np.asarray(position)
         at = np.searchsorted(self.positions_, asked).clip(max=len(self.positions_) - 1)
         unknown = self.positions_[at] != asked
