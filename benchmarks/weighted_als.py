@@ -99,7 +99,7 @@ def main() -> None:
     check(f"unit weights: {one:.4f} against {two:.4f} by Cholesky", abs(one / two - 1) < 5e-3)
     lines = []
     for name, kernel in kernels.items():
-        run = PerSweep(partial(ours, *given, kernel), many=11)
+        run = PerSweep(partial(ours, *given, kernel), many=11 if name == "numba" else 3)
         runs = {peer: PerSweep(partial(theirs, *given, by_cg)) for peer, by_cg in peers.items()}
         lines += compare(f"exact weighted ALS sweep ({name})", run, runs)
     show(lines)
