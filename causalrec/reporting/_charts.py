@@ -23,6 +23,8 @@ from causalrec.results import Table
 MAX_CATEGORIES = 24
 MAX_POINTS = 240
 BALANCED = 0.1
+TWO_LINES = 32.0
+"""Height of a row whose label may take two lines."""
 """A standardised mean difference below this is usually called balanced (Austin 2009)."""
 _HEIGHT = 210.0
 
@@ -173,8 +175,8 @@ def _categories(
         svg.add("text", data.series[0][0], x=x.start, y=bottom + 33, class_="small")
     middles = [top + row * (i + 0.5) for i in range(len(data.places))]
     for middle, text in zip(middles, column_texts(data.places), strict=True):
-        label = fit(text, left - 14, 12, 1)
-        svg.lines(label, left - 10, middle + 4, class_="small dark end", hover=text)
+        label = fit(text, left - 14, 12, 2 if row >= TWO_LINES else 1)
+        svg.lines(label, left - 10, middle + 4, step=13, class_="small dark end", hover=text)
     _legend(svg, data, 10)
     return svg, x, middles, row
 
@@ -201,7 +203,8 @@ def _bars(data: Data, table: Table, identity: str) -> Markup:
 
 
 def _dots(data: Data, table: Table, identity: str) -> Markup:
-    svg, x, middles, _ = _categories(data, table, identity, 24.0)
+    long = any(len(fit(text, 136, 12, 2)) > 1 for text in column_texts(data.places))
+    svg, x, middles, _ = _categories(data, table, identity, TWO_LINES if long else 24.0)
     for limit in (-BALANCED, BALANCED):
         if is_balance(table) and x.inside(limit):
             svg.add("line", x1=x(limit), x2=x(limit), y1=middles[0] - 12, y2=middles[-1] + 12,
