@@ -55,29 +55,23 @@ class PropensityModel(Parameters, Propensity):
                           eligible; else "case-control". `method_` and `notes_` say which and why.
         "logistic"        logit of the whole grid, a block of users at a time: the reference. On
                           candidates, with "boosting", "popularity" and "independence".
-        "cloglog"         p = 1 - exp(-exp(.)): the exact likelihood of all cells without going
-                          over them, in O(observed + pairs of profiles), by EM. For large grids
-                          whose features are words or few numbers.
-        "case-control"    logit on all observed cells and `controls` times as many of the others,
-                          converged, its intercept corrected. For large grids with many numbers.
-        "low-rank"        `rank` factors on top of the logit of the whole grid (1-bit matrix
-                          completion), each cell predicted by a model that has not seen it. For
-                          tastes that no feature describes; it does not repair more because its
-                          log-loss is better: look at balance. With covariates=[] it stands on
-                          effects alone.
-        "naive-bayes"     P(observed | rating) from a small randomised slice: the one that repairs
-                          selection on the rating itself. Of recorded cells only: for "snips" and
-                          "ips", not "dr".
+        "cloglog"         p = 1 - exp(-exp(.)): the exact likelihood in O(observed + pairs of
+                          profiles), by EM. For large grids of words or few numbers.
+        "case-control"    logit on all observed cells and `controls` times as many others, its
+                          intercept corrected. For large grids with many numbers.
+        "low-rank"        `rank` factors on top of the logit (1-bit matrix completion), each cell
+                          predicted by a model that has not seen it. For tastes that no feature
+                          describes; look at balance, not log-loss. covariates=[]: effects alone.
+        "naive-bayes"     P(observed | rating) from a randomised slice: repairs selection on the
+                          rating itself. Of recorded cells only: for "snips" and "ips", not "dr".
         "boosting"        gradient-boosted trees (scikit-learn's histograms) on the features, each
                           user predicted by the trees of the other folds of users.
-        "popularity"      n_u n_i / N, at most 1 (an unseen user or item counts half a cell), or a
-                          power law of n_i (`popularity_exponent`).
+        "popularity"      n_u n_i / N, at most 1, or a power law of n_i (`popularity_exponent`).
         "independence"    one constant.
         a classifier      any scikit-learn one, on features and crosses (as `classifier=`).
         ================= =====================================================================
 
-        Popularity and independence cannot repair selection that goes through anything but
-        activity and popularity: `diagnostics` compares the balance within groups.
+        Popularity repairs no selection but by activity and popularity: see `diagnostics`.
     regularization : float, default 1
         Ridge of the features' own coefficients, in units of cells (scikit-learn's 1 / C);
         numeric features are standardised.
