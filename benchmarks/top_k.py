@@ -26,6 +26,7 @@ def main() -> None:
         low_rank=(left, right),
         seen_pointer=world.pattern.user_pointer,
         seen_items=world.pattern.items,
+        may_not_list=lambda users, seen, eligible: None,  # the log declares no eligibility
     )
     users = np.arange(USERS)
 

@@ -21,6 +21,8 @@ class Scored:
     seen_items: np.ndarray
     block = State.block
     seen_in = State.seen_in
+    may_not_list = State.may_not_list
+    eligible = None
 
 
 def a_state(dtype: str, n_users: int = 300, n_items: int = 150) -> Scored:
