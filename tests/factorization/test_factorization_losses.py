@@ -14,8 +14,8 @@ from causalrec.factorization._doubly_robust import (
     fit_doubly_robust,
     loss_over_all_cells,
 )
-from causalrec.factorization._sgd import fit_doubly_robust_sgd, fit_weighted_sgd
 from causalrec.factorization._recipe import Recipe, cell_weights
+from causalrec.factorization._sgd import fit_doubly_robust_sgd, fit_weighted_sgd
 from causalrec.factorization._training import Problem, train
 from causalrec.factorization._weighted import fit_weighted
 
