@@ -18,7 +18,7 @@ from causalrec.effects._nuisances import Fitter
 from causalrec.effects._population import Population, find_population
 from causalrec.effects._question import BY_ECONML, OTHER_WAYS, Estimator, OtherWay, Question
 from causalrec.effects._result import EffectResult
-from causalrec.effects._row_weights import read_weights
+from causalrec.effects._row_weights import read_weights, rows_that_count
 from causalrec.effects._scores import Computation, cluster_codes
 from causalrec.effects._unit_words import on_units
 from causalrec.effects._units import as_units
@@ -176,12 +176,14 @@ def estimate_effect(
     True
     """
     checked = checked_graph(graph)
+    given = log
+    row_weights, weighting = read_weights(weights, given)
+    log, row_weights, propensity = rows_that_count(given, row_weights, propensity)
     levels = find_contrast(log, exposure_column(checked), contrast)
-    row_weights, weighting = read_weights(weights, log)
     question = Question.of(
         contrast=contrast, unit=unit, sampled=sampled, estimator=estimator, estimand=estimand,
         clip=clip, floor=floor, n_folds=n_folds, n_repeats=n_repeats, level=level,
-        random_state=random_state, weighting=weighting,
+        random_state=random_state, weighting=weighting, uncounted=given.n_rows - log.n_rows,
         column="" if levels is None else levels.column,
         levels=() if levels is None else levels.levels,
     )  # fmt: skip

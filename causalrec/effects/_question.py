@@ -49,6 +49,8 @@ class Question:
     """Its values compared: the first with each of the others."""
     weighting: str = ""
     """What the rows are weighted by, in words; "" where they count alike."""
+    uncounted: int = 0
+    """Rows of weight 0, which are left out before anything else."""
 
     @classmethod
     def of(

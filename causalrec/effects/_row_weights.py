@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from causalrec.errors import DataError
@@ -31,7 +32,8 @@ def read_weights(given: Any, log: InteractionLog) -> tuple[Floats | None, str]:
     Raises
     ------
     DataError
-        If they are of another length, negative, missing or infinite, or all zero.
+        If they are of another length, negative, missing or infinite, or all zero; or if they are
+        a pandas Series whose index is not that of the rows.
     """
     if given is None:
         return None, ""
@@ -59,8 +61,31 @@ def read_weights(given: Any, log: InteractionLog) -> tuple[Floats | None, str]:
     return values, words
 
 
+def rows_that_count(
+    log: InteractionLog, weights: Floats | None, propensity: Any
+) -> tuple[InteractionLog, Floats | None, Any]:
+    """Return the three without the rows of weight 0, which are as if they were not there.
+
+    Left in, they would take part in the folds and in the support. A fitted propensity may know
+    the rows by their place: then nothing is left out, and they count for nothing all the same.
+    """
+    known_by_place = propensity is not None and not isinstance(propensity, np.ndarray | list | str)
+    if weights is None or weights.all() or known_by_place:
+        return log, weights, propensity
+    counts = weights > 0.0
+    if isinstance(propensity, np.ndarray | list) and np.shape(propensity) == counts.shape:
+        propensity = np.asarray(propensity)[counts]
+    return log.select(counts), weights[counts], propensity
+
+
 def _numbers(given: Any, log: InteractionLog, name: str) -> Floats:
     values = log.column(given) if isinstance(given, str) else given
+    if isinstance(given, pd.Series) and not given.index.equals(pd.RangeIndex(len(given))):
+        raise DataError(
+            f"The weights ({name}) are a Series whose index is not 0 to {len(given) - 1:,}: it is"
+            " not known which row each belongs to. Make them a column of the events, or pass"
+            " .to_numpy() if they are in the order of the log's rows."
+        )
     try:
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError):

@@ -248,11 +248,13 @@ def weighting_words(question: Question, weights: NDArray[np.float64] | None) -> 
     """Return what the row weights do, with how many rows they are worth (Kish)."""
     if weights is None:
         return ()
+    uncounted = f" {question.uncounted:,} rows of weight 0 are left out." * bool(question.uncounted)
     worth = float(weights.sum()) ** 2 / float((weights**2).sum())
     return (
         f"The rows are weighted by {question.weighting}: the effect is that on the population the"
-        f" weights make of them. {len(weights):,} supported rows are worth {worth:,.0f} of equal"
-        " weight. Naive numbers are weighted too; the overlap and balance tables are not.",
+        f" weights make of them.{uncounted} {len(weights):,} supported rows are worth"
+        f" {worth:,.0f} of equal weight. Naive numbers are weighted too; the overlap and balance"
+        " tables are not.",
     )
 
 

@@ -193,4 +193,6 @@ def config_of(question: Question) -> dict[str, Any]:
         settled |= {"exposure": column, "contrast": list(levels)}
     if not settled["weighting"]:
         settled.pop("weighting")
+    if not settled["uncounted"]:
+        settled.pop("uncounted")
     return {key: list(v) if isinstance(v, tuple) else v for key, v in sorted(settled.items())}

@@ -187,6 +187,12 @@ def _nuisances(computation: LevelComputation) -> list[Assumption]:
             f" {question.n_folds} folds of users"
         )  # fmt: skip
         error = _words.error_words("propensity", found.has("propensity"), given)
+        if not given and not both:
+            error += (
+                " Where three or more values follow one multinomial logit, no logistic model a"
+                " value is right, and weights alone stay biased: estimator='dr' has the outcome"
+                " models as well."
+            )
         parts.append(
             Assumption(
                 name="right propensities",

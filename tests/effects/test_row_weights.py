@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import causalrec as cr
-from causalrec.errors import DataError, StudyError
+from causalrec.errors import CausalRecError, DataError, StudyError
 
 FAST: Any = {"n_repeats": 1, "n_folds": 2}
 
@@ -129,3 +129,28 @@ def test_weights_do_not_move_the_population_of_a_constant_effect() -> None:
     found = cr.estimate_effect(log, graph, weights=np.exp(x), sampled=("user",), **FAST)
     assert found.value == pytest.approx(2.0, abs=0.01)
     assert found.naive > 3.0
+
+
+def test_a_row_of_weight_zero_is_as_absent() -> None:
+    shop = cr.simulate("shop", n_users=120, n_items=30, random_state=4)
+    counts = np.arange(shop.log.n_rows) < 900
+    weighted = cr.estimate_effect(shop.log, shop.graph, weights=counts * 1.0, n_repeats=1)
+    alone = cr.estimate_effect(shop.log.select(counts), shop.graph, n_repeats=1)
+    assert weighted.value == pytest.approx(alone.value, abs=1e-9)
+    assert weighted.standard_error == pytest.approx(alone.standard_error, rel=1e-6)
+    words = f"{shop.log.n_rows - 900:,} rows of weight 0 are left out"
+    assert any(words in note for note in weighted.notes)
+
+
+def test_three_rows_of_any_weight_are_refused_in_words() -> None:
+    shop = cr.simulate("shop", n_users=120, n_items=30, random_state=4)
+    weights = (np.arange(shop.log.n_rows) < 3) * 1.0
+    with pytest.raises(CausalRecError):
+        cr.estimate_effect(shop.log, shop.graph, weights=weights, n_repeats=1)
+
+
+def test_a_series_in_another_order_is_refused() -> None:
+    shop = cr.simulate("shop", n_users=60, n_items=20, random_state=4)
+    weights = pd.Series(np.linspace(1.0, 2.0, shop.log.n_rows)).sample(frac=1.0, random_state=0)
+    with pytest.raises(DataError, match="not known which row"):
+        cr.estimate_effect(shop.log, shop.graph, weights=weights, n_repeats=1)
