@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
 
 NAME = "no interference between items of a slate"
-PARTS = ("few neighbours exposed", "some neighbours exposed", "many neighbours exposed")
+PARTS: tuple[str, ...] = (
+    "few neighbours exposed",
+    "some neighbours exposed",
+    "many neighbours exposed",
+)
 CHANGE = "change of the effect, all neighbours exposed against none"
 SPILLOVER, WITHOUT, WITHIN = (
     "all neighbours exposed against none",
@@ -69,6 +73,7 @@ def check_interference(
     some = neighbours.some
     rows = _rows(computation, columns, neighbours)
     words = _answer(rows)
+    compared = any(row.label in PARTS for row in rows)
     return Result(
         **shared,
         answer=words,
@@ -79,8 +84,11 @@ def check_interference(
             "The slate's total is compared with the item's own outcome with the neighbours' share"
             " and their averaged covariates adjusted for; a total is of many items, so these"
             " intervals speak of new users of this catalogue.",
-            "The effects by thirds of the neighbours' share are a description: their covariates"
-            " differ too.",
+            "The effects where few and many neighbours were exposed are a description: their"
+            " covariates differ too. Each group's row names the shares in it."
+            if compared
+            else "Rows that the effect speaks of all have the same share of exposed neighbours, so"
+            " that the effects where few and many were exposed cannot be told.",
             "The share of exposed neighbours is itself no experiment: what moves it and the"
             " outcome, beyond the covariates, looks like interference. Carry-over to later"
             " sessions, and between users, cannot be seen here.",
@@ -156,6 +164,59 @@ class Neighbours:
         return cls(share[supported], some[supported], total[supported], kept[supported])
 
 
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Rows by how many of their neighbours were exposed, each group with rows in it.
+
+    Attributes
+    ----------
+    codes : int64 (n,)
+        -1 is in no group.
+    labels : tuple of str
+        From `PARTS`: three, two where the share has two values, none where it has one.
+    shares : tuple of str
+        The least and the largest share in each group.
+    """
+
+    codes: NDArray[np.int64]
+    labels: tuple[str, ...]
+    shares: tuple[str, ...]
+
+    @classmethod
+    def of(cls, share: Floats, counted: NDArray[np.bool_]) -> Parts:
+        """Cut the share between its values, as near to its thirds as leaves no group empty.
+
+        In small slates of one size the share has few values, and both thirds fall on one.
+        """
+        values, counts = np.unique(share[counted], return_counts=True)
+        if len(values) < 2:
+            return cls(np.full(len(share), -1), (), ())
+        if len(values) == 2:
+            last, labels = np.array([0]), PARTS[::2]
+        else:
+            below = np.cumsum(counts) / counts.sum()
+            first = int(np.abs(below[:-2] - 1 / 3).argmin())
+            second = first + 1 + int(np.abs(below[first + 1 : -1] - 2 / 3).argmin())
+            last, labels = np.array([first, second]), PARTS
+        codes = np.where(counted, np.searchsorted(values[last], share, side="left"), -1)
+        starts, ends = values[[0, *(last + 1)]], values[[*last, -1]]
+        shares = tuple(
+            f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+            for low, high in zip(starts, ends, strict=True)
+        )
+        return cls(codes, labels, shares)
+
+    def named(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        """Return rows with a note of the shares in those of a group."""
+        words = dict(zip(self.labels, self.shares, strict=True))
+        return tuple(
+            row.model_copy(update={"note": f"share of exposed neighbours: {words[row.label]}"})
+            if row.label in words
+            else row
+            for row in rows
+        )
+
+
 def _assumption(status: Any, evidence: str) -> Assumption:
     return Assumption(
         name=NAME,
@@ -175,14 +236,10 @@ def _rows(
     spill = LinearConfounding.fit(with_own, share[some], population.outcome[some]).score
     quick = Quick.of(computation, matrix)
     without, within = quick.score(), quick.score(extra=share)
-    thirds = np.quantile(share[some], [1 / 3, 2 / 3])
-    parts = np.where(some, np.searchsorted(thirds, share, side="left"), -1)
-    by_part = group_scores(within, parts, len(PARTS))
-    effects = _estimate(
-        computation,
-        [without, within, by_part],
-        (WITHOUT, WITHIN, *PARTS),
-    )
+    # Rows that an estimand gives no weight (the unexposed, for "att") do not fill a group.
+    parts = Parts.of(share, some & (within.denominator[:, 0] != 0.0))
+    by_part = [group_scores(within, parts.codes, len(parts.labels))] if parts.labels else []
+    effects = _estimate(computation, [without, within, *by_part], (WITHOUT, WITHIN, *parts.labels))
     effects = effects * computation.question.sign
     moved = effects.contrast({MOVED: {WITHIN: 1.0, WITHOUT: -1.0}})
     # Effects differ between thirds by their covariates already: the test holds these.
@@ -194,7 +251,7 @@ def _rows(
     return (
         *_written(computation, slopes, "spillover", "partially linear regression"),
         *_written(computation, changes, "spillover", "regression of the quick score"),
-        *_written(computation, effects, "effect", "quick doubly robust"),
+        *parts.named(_written(computation, effects, "effect", "quick doubly robust")),
         *_written(computation, moved, "difference of effects", "quick doubly robust"),
         *_on_slate(computation, quick, neighbours),
     )

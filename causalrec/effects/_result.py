@@ -138,8 +138,9 @@ class EffectResult(Result):
         """Return the effect by other estimators, beside this one, and whether they differ.
 
         They use the propensities and outcome models of this estimate: dr, regression, snips and
-        ips, as far as what each needs was fitted. On one page with the effect (`write_report`)
-        they join its forest plot.
+        ips, as far as what each needs was fitted and its error is known: regression is left out
+        where the outcome models are no linear fits (the notes say so). On one page with the effect
+        (`write_report`) they join its forest plot.
 
         Returns
         -------
@@ -288,8 +289,9 @@ class EffectResult(Result):
         -------
         Result
             Rows: what exposed neighbours go with in the outcome; the effect with and without their
-            share among the covariates; the effect by thirds of that share, and its change with it;
-            what one exposure does to its item, to the slate's total, and the difference.
+            share among the covariates; the effect by thirds of that share (by its values, where
+            it has two or three), and its change with it; what one exposure does to its item, to
+            the slate's total, and the difference.
 
         Raises
         ------

@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
+from sklearn.tree import DecisionTreeClassifier
 
 import causalrec as cr
+from causalrec.effects._quick import propensities
 from causalrec.errors import ResultError
+from causalrec.scores import effect_score
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +64,88 @@ def test_what_was_not_fitted_is_not_compared(world: Any, estimator: Any, others:
 
 def test_by_econml_it_is_not_compared_with_itself(world: Any) -> None:
     for estimator, others in (
-        ("dr-learner", ["regression", "snips", "ips"]),
+        ("dr-learner", ["snips", "ips"]),
         ("linear-dml", ["snips", "ips"]),
     ):
         asked: Any = estimator
         found = cr.estimate_effect(world.log, world.graph, estimator=asked, n_repeats=1)
         rows = found.compare_estimators().rows
         assert [row.label for row in rows if not row.derived_from] == [estimator, *others]
+
+
+@pytest.mark.parametrize("estimator", ["dr", "dr-learner", "causal-forest-dml"])
+def test_regression_by_models_of_unknown_error_is_left_out(world: Any, estimator: Any) -> None:
+    options = {"outcome_model": DecisionTreeClassifier(max_depth=3)} if estimator == "dr" else {}
+    found = cr.estimate_effect(
+        world.log, world.graph, estimator=estimator, n_repeats=1, random_state=0, **options
+    ).compare_estimators()
+    assert not any("regression" in row.label for row in found.rows)
+    assert any("Regression is left out" in note for note in found.notes)
+    assert found[f"snips - {estimator}"].standard_error > 0
+    # "dr" stacks its propensities' error; the learners by EconML do not, and say what that does
+    told = any("wide rather than narrow" in note for note in found.notes)
+    assert told == (estimator != "dr")
+
+
+def test_a_regression_by_models_of_unknown_error_has_no_differences(world: Any) -> None:
+    found = cr.estimate_effect(
+        world.log, world.graph, estimator="regression", n_repeats=1, random_state=0,
+        outcome_model=DecisionTreeClassifier(max_depth=3),
+    ).compare_estimators()  # fmt: skip
+    assert [row.label for row in found.rows] == ["regression", "dr"]
+    assert "not told" in found.answer
+    assert any("would be too narrow" in note for note in found.notes)
+
+
+def test_weighting_by_propensities_of_unknown_error_has_no_interval_on_the_exposed(
+    world: Any,
+) -> None:
+    found = cr.estimate_effect(
+        world.log, world.graph, estimator="dr-learner", estimand="att", n_repeats=1
+    ).compare_estimators()
+    row = found["snips"]
+    assert row.value is not None
+    assert (row.standard_error, row.lower, row.upper, row.p_value) == (None, None, None, None)
+    assert "no interval" in row.note
+    assert "own error is not known) by snips" in found.answer
+    assert found["dr-learner"].lower is not None
+    assert found["snips - dr-learner"].lower is not None
+    assert found.from_json(found.to_json()) == found
+
+
+def test_estimated_propensities_are_no_given_ones(world: Any) -> None:
+    model = cr.PropensityModel("boosting", random_state=0).fit(world.log, world.graph)
+    found = cr.estimate_effect(
+        world.log, world.graph, propensity=model, estimand="atu", n_repeats=1, random_state=0
+    ).compare_estimators()
+    bare = [row.label for row in found.rows if row.lower is None]
+    assert bare == ["snips", "ips"]
+    assert any("snips and ips have no interval" in note for note in found.notes)
+
+
+def _weighted_mean_difference(target: str, sign: float, n_draws: int) -> tuple[float, float]:
+    """Return the sd of weighting by a fitted propensity, and its mean error with it as known."""
+    rng = np.random.default_rng(1)
+    values, errors = [], []
+    for _ in range(n_draws):
+        x = rng.normal(size=1000)
+        a = (rng.random(1000) < expit(x)).astype(float)
+        y = np.where(a == 1.0, sign * x, x) + 0.3 * rng.normal(size=1000)
+        p = propensities(np.column_stack([np.ones(1000), x]), a)
+        score = effect_score(y, a, p, estimator="snips", target=target)  # type: ignore[arg-type]
+        influence = score.numerator - score.denominator * score.value
+        values.append(float(score.value[0]))
+        errors.append(float(influence.std() / score.denominator.mean() / np.sqrt(1000)))
+    return float(np.std(values)), float(np.mean(errors))
+
+
+def test_propensities_as_known_are_wide_for_all_and_can_be_narrow_for_some() -> None:
+    # The sd of 400 draws is known to 1 / sqrt(800) = 3.5 %: three of these stand between.
+    spread, error = _weighted_mean_difference("ate", 1.0, 400)
+    assert error > spread * 1.11
+    for target in ("att", "overlap"):
+        spread, error = _weighted_mean_difference(target, -1.0, 400)
+        assert error < spread / 1.11
 
 
 def test_a_wrong_outcome_model_shows_itself() -> None:

@@ -6,14 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import causalrec as cr
 from causalrec.effects._interference import (
     CHANGE,
     ON_OTHERS,
+    PARTS,
     SPILLOVER,
     Neighbours,
+    Parts,
     _found,
     _rows,
 )
@@ -135,3 +138,65 @@ def test_slates_of_one_cannot_be_checked_either() -> None:
     )
     effect = cr.estimate_effect(log, world.graph, n_repeats=1)
     assert "same share" in effect.interference(log).answer
+
+
+def _small_slates(size: int) -> Any:
+    """Return a log of 600 slates of one size whose items are exposed by lot."""
+    rng, n = np.random.default_rng(0), 600 * size
+    events = pd.DataFrame({
+        "user_id": np.arange(n) // (3 * size),
+        "slate": np.arange(n) // size,
+        "item_id": rng.integers(0, 200, n),
+        "x": rng.normal(size=n),
+        "shown": (rng.random(n) < 0.5).astype(int),
+    })  # fmt: skip
+    events["buy"] = events.x + 0.5 * events.shown + rng.normal(size=n)
+    return cr.InteractionLog(events, outcome="buy", exposure="shown", slate="slate")
+
+
+@pytest.mark.parametrize("estimand", ["ate", "att"])
+@pytest.mark.parametrize(
+    ("size", "shares"),
+    [
+        (2, ["0.00", "1.00"]),
+        (3, ["0.00", "0.50", "1.00"]),
+        (5, ["0.00 to 0.25", "0.50", "0.75 to 1.00"]),
+    ],
+)
+def test_small_slates_of_one_size_are_compared_by_the_shares_they_have(
+    size: int, shares: list[str], estimand: Any
+) -> None:
+    log = _small_slates(size)
+    graph = cr.CausalGraph.from_dot(
+        "digraph { a [role=exposure, column=shown]; y [role=outcome, column=buy]; x [column=x];"
+        " x -> a; x -> y; a -> y }"
+    )
+    found = cr.estimate_effect(log, graph, estimand=estimand, n_repeats=1).interference(log)
+    groups = [row for row in found.rows if row.label in PARTS]
+    assert [row.note.rpartition(": ")[2] for row in groups] == shares
+    for row in groups:
+        assert abs(row.value - 0.5) < 4 * row.standard_error  # type: ignore[operator]
+    assert found[SPILLOVER].p_value is not None
+
+
+def test_one_share_makes_no_groups_and_many_make_thirds() -> None:
+    counted = np.array([True, True, True, False])
+    assert Parts.of(np.array([0.5, 0.5, 0.5, 1.0]), counted).labels == ()
+    share = np.random.default_rng(0).random(900)
+    thirds = Parts.of(share, np.ones(900, dtype=bool))
+    assert np.bincount(thirds.codes).tolist() == [300, 300, 300]
+    skewed = Parts.of(np.array([0.0] * 97 + [0.2, 0.4, 1.0]), np.ones(100, dtype=bool))
+    assert np.bincount(skewed.codes).tolist() == [97, 1, 2]
+
+
+def test_neighbours_who_all_have_one_share_are_refused_in_words() -> None:
+    log = _small_slates(2)
+    graph = cr.CausalGraph.from_dot(
+        "digraph { a [role=exposure, column=shown]; y [role=outcome, column=buy]; x [column=x];"
+        " x -> a; x -> y; a -> y }"
+    )
+    effect = cr.estimate_effect(log, graph, n_repeats=1)
+    # In slates where both were exposed, or one alone: supported rows all look at the same.
+    share = Neighbours.of(log, effect.internal("columns"), np.ones(log.n_rows, dtype=bool)).share
+    alike = Neighbours.of(log, effect.internal("columns"), share == 1.0)
+    assert "same share" in str(alike)
