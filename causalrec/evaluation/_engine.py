@@ -238,7 +238,8 @@ def _add_error_of_propensity(
     for number in numbers:
         if number.estimator == "shadow":
             factor = factors[number.group.label]
-            values[:, number.upper] += factor * (weight - 1.0)
+            rest = shadow.remainder_of(number.group.label)
+            values[:, number.upper] += factor * (weight - 1.0) - rest
             if random is not None:
                 random[:, number.upper] += factor * weight * np.sqrt(1.0 - block.propensity)
 

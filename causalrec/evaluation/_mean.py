@@ -139,7 +139,7 @@ def estimate_mean(
     Raises
     ------
     IdentificationError
-        If the graph does not identify the mean.
+        If the graph does not identify the mean, or its shadow variable hardly predicts the outcome.
     DataError, StudyError
         If the log or the options do not allow the question.
 

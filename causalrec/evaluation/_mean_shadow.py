@@ -13,7 +13,11 @@ from causalrec.evaluation._groups import groups_by
 from causalrec.evaluation._mean_rows import Named, mean_answer, mean_rows
 from causalrec.evaluation._mean_selected import MeanAnswer, MeanQuestion
 from causalrec.evaluation._plan import Plan
-from causalrec.evaluation._shadow_assumptions import shadow_assumptions
+from causalrec.evaluation._shadow_assumptions import (
+    require_telling,
+    shadow_assumptions,
+    weakness,
+)
 from causalrec.evaluation._shadow_influence import ShadowInfluence
 from causalrec.evaluation._terms import OutcomeTerm
 from causalrec.graph import checked_graph
@@ -69,10 +73,18 @@ def from_shadow(
     propensity: ShadowPropensity,
     estimand: Estimand | None,
 ) -> MeanAnswer:
-    """Estimate a mean with weights that depend on the outcome."""
+    """Estimate a mean with weights that depend on the outcome.
+
+    Raises
+    ------
+    IdentificationError
+        If the shadow does not tell how the outcome decides its recording.
+    """
     _check(question)
     groups, notes = groups_by(log, question.by)
     source, term = CellSource(log, propensity=propensity), OutcomeTerm()
+    influence = ShadowInfluence.of(propensity, source, term, groups)
+    require_telling(propensity, influence.unsolved)
     plan = Plan(
         source=source,
         terms=(term,),
@@ -80,7 +92,7 @@ def from_shadow(
         groups=groups,
         sampled=question.sampled,
         level=question.level,
-        shadow=ShadowInfluence.of(propensity, source, term, groups),
+        shadow=influence,
     )
     sums = plan.run()
     names = {
@@ -101,7 +113,7 @@ def from_shadow(
             _assumptions.speaks_of(question.sampled),
         ),
         notes=(*notes, *propensity.notes_),
-        answer=mean_answer(rows, refusal=False),
+        answer=mean_answer(rows, refusal=False) + weakness(propensity),
         adjustment=tuple(propensity.covariates_),
     )
 
@@ -147,6 +159,6 @@ def _shadow_table(propensity: ShadowPropensity) -> Table:
             ),
         ),
         caption="Slope: what a unit of the outcome adds to the logit of being recorded. A strength"
-        " below 10 is weak. A small p says that no propensity of this form balances the shadow and"
-        " the covariates.",
+        " below 10 is weak, one below 1 is refused. A small p says that no propensity of this form"
+        " balances the shadow and the covariates.",
     )

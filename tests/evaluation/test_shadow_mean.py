@@ -110,6 +110,84 @@ def test_what_a_shadow_cannot_be_asked(world):
         cr.estimate_mean(world.log, world.potential.propensity, graph=world.graph)
 
 
+def of_items(effect, seed):
+    """A log of ratings that an item column z moves by `effect`, and its graph; slope .6."""
+    rng = np.random.default_rng(seed)
+    x, z = rng.normal(size=150), rng.normal(size=60)
+    noise = 0.7 * rng.normal(size=(150, 60))
+    rating = np.clip(np.round(3 + 0.5 * x[:, None] + effect * z + noise), 1, 5)
+    value = -1.8 + 0.3 * x[:, None] + 0.6 * (rating - 3)
+    users, items = np.nonzero(rng.random((150, 60)) < 1 / (1 + np.exp(-value)))
+    log = cr.InteractionLog(
+        pd.DataFrame({"user_id": users, "item_id": items, "rating": rating[users, items]}),
+        users=pd.DataFrame({"user_id": range(150), "x": x}),
+        items=pd.DataFrame({"item_id": range(60), "z": z}),
+        outcome="rating", outcome_range=(1, 5),
+    )  # fmt: skip
+    graph = cr.CausalGraph.from_dot(
+        "digraph { o [role=observed]; y [role=outcome, column=rating];"
+        " z [role=shadow, column=z, entity=item]; x [column=x, entity=user];"
+        " x -> {o y}; z -> y; y -> o }"
+    )
+    return log, graph
+
+
+def weighted_mean(log, model):
+    cells = log.observed_cells()
+    weight = 1.0 / model.given_outcome(cells.users, cells.items, cells.outcome)
+    return weight @ cells.outcome / weight.sum(), weight.sum() / log.n_eligible
+
+
+@pytest.mark.parametrize(("tolerance", "balanced"), [(1e-10, True), (0.1, False)])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_value_is_the_weighted_mean_however_far_the_equations_are_solved(
+    seed, tolerance, balanced
+):
+    log, graph = of_items(0.5, seed)
+    model = cr.ShadowPropensity(tolerance=tolerance).fit(log, graph)
+    mean, total = weighted_mean(log, model)
+    assert (abs(total - 1.0) < 1e-9) == balanced
+    found = cr.estimate_mean(log, model, graph=graph)
+    assert found.value == pytest.approx(mean, abs=1e-11)
+    assert "lean on chance" not in found.answer
+
+
+@pytest.mark.parametrize(
+    ("seed", "words"),
+    [
+        # F = .35: the least squares stopped on a plateau, and the mean used to be -201,131.
+        ((0.1, 8), ["hardly predicts", "F = 0.351", "not solved", "randomised slice", "cr.bounds"]),
+        # F = 5, solved, but the slope is 1.7 with an error of 3.2: the mean would be off by .5.
+        ((0.0, 1001), ["hardly predicts", "F = 5.06", "standard error of 3.19", "cr.bounds"]),
+    ],
+)
+def test_a_shadow_that_tells_nothing_is_refused(seed, words):
+    log, graph = of_items(*seed)
+    with (
+        pytest.warns(PropensityWarning, match="is weak"),
+        pytest.raises(IdentificationError) as refusal,
+    ):
+        cr.estimate_mean(log, graph=graph)
+    for word in words:
+        assert word in str(refusal.value)
+
+
+def test_equations_left_unsolved_are_refused():
+    log, graph = of_items(0.5, 0)
+    model = cr.ShadowPropensity(tolerance=0.3).fit(log, graph)
+    with pytest.raises(IdentificationError, match="not solved") as refusal:
+        cr.estimate_mean(log, model, graph=graph)
+    assert "hardly" not in str(refusal.value)
+
+
+def test_the_answer_through_a_weak_shadow_says_so():
+    log, graph = of_items(0.1, 2)
+    with pytest.warns(PropensityWarning, match="is weak"):
+        mean = cr.estimate_mean(log, graph=graph)
+    assert "The shadow variable z is weak (F = 4.88, below 10): this mean" in mean.answer
+    assert 1.0 <= mean.value <= 5.0
+
+
 def test_a_false_shadow_is_off_and_said_to_be_violated(world):
     graph = cr.CausalGraph.from_dot(
         "digraph { observed [role=observed, entity=event]; rating [role=outcome, entity=event];"
