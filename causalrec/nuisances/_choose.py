@@ -161,7 +161,7 @@ def choose_propensity(
     Examples
     --------
     >>> import causalrec as cr
-    >>> world = cr.simulate("music", n_users=300, n_items=80, random_state=0)
+    >>> world = cr.simulate("music", n_users=600, n_items=150, random_state=0)
     >>> found = choose_propensity(world.log, ["logistic", "independence"], world.graph, repeats=1)
     >>> found.name, found.to_frame()["chosen"].tolist()
     ('logistic', [True, False])
