@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causalrec.effects._econml._own import own_table
-from causalrec.effects._result import EffectResult
+from causalrec.effects._reached_result import INSTRUMENT, ReachedResult
 from causalrec.effects._words import amount, interval_method
 from causalrec.inference import Estimate
 from causalrec.results import Assumption, Row, Table, provenance, rows_from_estimate
@@ -32,7 +32,7 @@ def write_driv(
     found: Encouragement,
     identified: Estimand,
     spread: Sequence[float],
-) -> EffectResult:
+) -> ReachedResult:
     """Return the result of a joint estimate of "driv", "naive" and "first stage"."""
     question, log = computation.question, computation.population.log
     numbers = _numbers(joint, question.sign)
@@ -40,7 +40,7 @@ def write_driv(
     first = joint["first stage"]
     f = float((first.value[0] / first.standard_error[0]) ** 2)
     outcome = str(log.columns.outcome)
-    result = EffectResult(
+    result = ReachedResult(
         kind="effect",
         title=f"The local effects of being exposed, on {outcome}, by {found.column} and EconML",
         question=f"What does being exposed cause in {outcome} ({question.direction}), among rows"
@@ -69,7 +69,11 @@ def write_driv(
              "n_repeats": question.n_repeats, "sampled": list(question.sampled)},
         ),
     )  # fmt: skip
-    result._internals = {"estimate": numbers, "arms": joint}
+    result._internals = {
+        "estimate": numbers,
+        "arms": joint,
+        "instead": INSTRUMENT.partition(" An effect of")[0],
+    }
     return result
 
 
