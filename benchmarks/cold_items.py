@@ -5,7 +5,7 @@ are chosen on *other* films, held out in the same way from what is left. Errors 
 the same cells; intervals are clustered by user and by film. NDCG@10 ranks each user's held-out
 films (five or more), gain rating - 0.5, with an interval over users.
 
-    $ python benchmarks/cold_items.py ../shared/data/ml-latest-small
+    $ python benchmarks/cold_items.py [PATH/TO/ml-latest-small]
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _data import data_folder
 from _timing import check, say_versions
 
 import causalrec as cr
@@ -190,4 +191,4 @@ def show(found: dict[str, list[dict[str, Any]]], mean: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data/ml-latest-small"))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else data_folder("ml-latest-small"))
