@@ -78,6 +78,14 @@ def find_encouragement(log: InteractionLog, column: str, sampled: tuple[str, ...
     return Encouragement(column, (levels[0], levels[1]), outcome_log, exposure_log)
 
 
+def drawn_at_random(identified: Estimand) -> bool:
+    """Whether the graph gives the instrument no cause, so that its share is its probability."""
+    return any(
+        name.startswith("instrument") and status == "by design"
+        for name, _, status in identified.assumptions
+    )
+
+
 def arm_population(
     found: Encouragement,
     graph: CausalGraph,
@@ -91,13 +99,9 @@ def arm_population(
     the outcome models alone. (A model would see the few users of a tail, all in one arm by chance,
     as users who could not be in the other.)
     """
-    by_design = any(
-        name.startswith("instrument") and status == "by design"
-        for name, _, status in identified.assumptions
-    )
     covariates = columns_of(identified)
     model: Any = PropensityModel(covariates=covariates, random_state=question.random_state)
-    if by_design or not covariates:
+    if drawn_at_random(identified) or not covariates:
         z = found.outcome_log.exposure
         assert z is not None  # the instrument
         model = KnownPropensity(np.full(len(z), float(z.mean())), of="exposure")

@@ -181,10 +181,7 @@ def _assumptions(
     identified: Estimand, question: Question, aside: int, n_rows: int
 ) -> tuple[Assumption, ...]:
     return (
-        *(
-            Assumption(name=name, statement=statement, status=status)
-            for name, statement, status in identified.assumptions
-        ),
+        *Assumption.each(identified.assumptions),
         Assumption(
             name="overlap",
             statement="Every row that the effect speaks of could have been in either arm given its"

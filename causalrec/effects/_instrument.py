@@ -188,10 +188,7 @@ def _assumptions(
     found: arms.Encouragement,
 ) -> tuple[Assumption, ...]:  # fmt: skip
     return (
-        *(
-            Assumption(name=name, statement=statement, status=status)
-            for name, statement, status in identified.assumptions
-        ),
+        *Assumption.each(identified.assumptions),
         Assumption(
             name="relevance",
             statement=f"{found.column} changes the exposure.",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.effects._contrast import given_by_level
-from causalrec.effects._population import NOTABLE
+from causalrec.effects._population import NOTABLE, SupportedRows
 from causalrec.errors import OverlapError, OverlapWarning, StudyError
 from causalrec.nuisances import PropensityModel, row_propensity
 
@@ -25,14 +25,11 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class LevelPopulation:
+class LevelPopulation(SupportedRows):
     """The rows that could have been at each of the levels.
 
     Attributes
     ----------
-    log, rows : InteractionLog
-        All rows, and the supported ones.
-    supported : bool (log.n_rows,)
     contrast : Contrast
         Of the supported rows.
     values : float64 (log.n_rows, L)
@@ -45,30 +42,11 @@ class LevelPopulation:
         Of the supported rows.
     """
 
-    log: InteractionLog
-    rows: InteractionLog
-    supported: NDArray[np.bool_]
     contrast: Contrast
     values: Floats
     template: PropensityModel | None
     notes: tuple[str, ...]
     weights: Floats | None
-
-    @property
-    def n_set_aside(self) -> int:
-        """Rows without support."""
-        return int((~self.supported).sum())
-
-    @property
-    def n_users(self) -> int:
-        """Users with a supported row."""
-        return int(np.unique(self.rows.user_codes).size)
-
-    @property
-    def outcome(self) -> Floats:
-        """Outcomes of the supported rows."""
-        assert self.rows.outcome is not None  # candidates and impressions have one
-        return self.rows.outcome
 
     @property
     def exposure(self) -> Floats:

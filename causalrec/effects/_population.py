@@ -33,32 +33,19 @@ NOTABLE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Population:
-    """The supported rows of a log, and where their propensities come from.
+class SupportedRows:
+    """A log and those of its rows that an effect speaks of.
 
     Attributes
     ----------
     log, rows : InteractionLog
         All rows, and the supported ones.
     supported : bool (log.n_rows,)
-    support : Support
-    propensity : Propensity
-        What decided the support: given, or fitted on all rows.
-    values : float64 (log.n_rows,)
-        Its values.
-    template : PropensityModel or None
-        The model to cross-fit on the supported rows; None where the propensities were given.
     """
 
     log: InteractionLog
     rows: InteractionLog
     supported: Bools
-    support: Support
-    propensity: Propensity
-    values: Floats
-    template: PropensityModel | None
-    weights: Floats | None = None
-    """Of the supported rows; None where they count alike."""
 
     @property
     def n_set_aside(self) -> int:
@@ -73,8 +60,31 @@ class Population:
     @property
     def outcome(self) -> Floats:
         """Outcomes of the supported rows."""
-        assert self.rows.outcome is not None  # candidates have one
+        assert self.rows.outcome is not None  # candidates and impressions have one
         return self.rows.outcome
+
+
+@dataclass(frozen=True, eq=False)
+class Population(SupportedRows):
+    """The supported rows of a log, and where their propensities come from.
+
+    Attributes
+    ----------
+    support : Support
+    propensity : Propensity
+        What decided the support: given, or fitted on all rows.
+    values : float64 (log.n_rows,)
+        Its values.
+    template : PropensityModel or None
+        The model to cross-fit on the supported rows; None where the propensities were given.
+    """
+
+    support: Support
+    propensity: Propensity
+    values: Floats
+    template: PropensityModel | None
+    weights: Floats | None = None
+    """Of the supported rows; None where they count alike."""
 
     @property
     def exposure(self) -> Floats:

@@ -101,10 +101,7 @@ def assumptions(
 ) -> tuple[Assumption, ...]:
     """Return what the effect rests on, each with its status; `checked` are those of balance."""
     return (
-        *(
-            Assumption(name=name, statement=statement, status=status)
-            for name, statement, status in identified.assumptions
-        ),
+        *Assumption.each(identified.assumptions),
         *what_exposure_means(computation.question),
         _overlap(computation),
         *checked,

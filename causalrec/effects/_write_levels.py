@@ -162,10 +162,7 @@ def _assumptions(computation: LevelComputation, identified: Estimand) -> tuple[A
         f" the others the smallest propensity is {lowest:.3g}.",
     )
     return (
-        *(
-            Assumption(name=name, statement=statement, status=status)
-            for name, statement, status in identified.assumptions
-        ),
+        *Assumption.each(identified.assumptions),
         *_words.what_exposure_means(question),
         overlap,
         *unbalanced_words(computation),

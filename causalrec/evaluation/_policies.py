@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +167,3 @@ def _shrunk_means(items: npt.NDArray[np.integer], outcome: FloatArray, n_items: 
         return np.asarray(mean)
     trust = count * between / (count * between + within)
     return np.asarray(overall + trust * (mean - overall))
-
-
-RewardModel = npt.ArrayLike | Recommender | Callable[["InteractionLog"], npt.ArrayLike]

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from causalrec.results import Row, format_cell
 
 MINUS = "\N{MINUS SIGN}"
-EN_DASH = "\N{EN DASH}"
 MAX_DECIMALS = 6
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
@@ -57,6 +58,13 @@ class Assumption(_Frozen):
     """The figure of the test, or of the sensitivity analysis that stands in for one."""
     questions: tuple[str, ...] = ()
     """Titles of the results that rest on it, in a ledger of several; empty for its own."""
+
+    @classmethod
+    def each(cls, said: Iterable[tuple[str, str, AssumptionStatus]]) -> tuple[Self, ...]:
+        """Return an assumption for each (name, statement, status), as identification says them."""
+        return tuple(
+            cls(name=name, statement=statement, status=status) for name, statement, status in said
+        )
 
 
 class Row(_Frozen):

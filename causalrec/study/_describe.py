@@ -62,10 +62,7 @@ def describe_graph(name: str, query: str | None = None) -> Result:
         question=_QUESTIONS[asked],
         answer=estimand.words,
         tables=(_nodes(graph, estimand),),
-        assumptions=tuple(
-            Assumption(name=title, statement=statement, status=status)
-            for title, statement, status in estimand.assumptions
-        ),
+        assumptions=Assumption.each(estimand.assumptions),
         notes=_notes(name, graph, estimand),
         graph_dot=graph.to_dot(),
         adjustment=estimand.adjustment,

@@ -180,11 +180,7 @@ def _refuse(identified: Estimand, column: str, propensity: Any) -> None:
             "estimator='driv' takes the share of the instrument's arms as its probability: EconML"
             " cannot take given ones. Use estimator='iv', which takes them."
         )
-    by_design = any(
-        name.startswith("instrument") and status == "by design"
-        for name, _, status in identified.assumptions
-    )
-    if not by_design:
+    if not arms.drawn_at_random(identified):
         raise IdentificationError(
             f"LinearIntentToTreatDRIV is for an instrument drawn at random, and {column!r} is one"
             " given covariates only, as the graph has it. Use estimator='iv', which adjusts."

@@ -119,10 +119,7 @@ def _assumptions(
     identified: Estimand, question: Question, f: float, found: Encouragement
 ) -> tuple[Assumption, ...]:
     return (
-        *(
-            Assumption(name=name, statement=statement, status=status)
-            for name, statement, status in identified.assumptions
-        ),
+        *Assumption.each(identified.assumptions),
         Assumption(
             name="relevance",
             statement=f"{found.column} changes the exposure, in rows of all covariates.",
