@@ -49,6 +49,18 @@ def missing_at_random(
     )
 
 
+def recorded_by_outcome() -> Assumption:
+    """Return what is assumed where the propensity is that of an outcome, not of covariates."""
+    return Assumption(
+        name="recorded by the outcome alone",
+        statement="the outcome decides whether it is recorded, and given the outcome nothing else"
+        " that goes with what is estimated does; the shares of the outcomes in the randomised"
+        " sample are taken as known, so that the interval is too narrow where that sample is small",
+        status="untestable",
+        evidence="Compare with a randomised slice that took no part in the propensities.",
+    )
+
+
 def uniform_slice(rate: float, given: bool) -> Assumption:
     """Return that the slice was drawn at random with a known rate."""
     how = "as declared" if given else "its cells over all eligible cells"

@@ -220,6 +220,8 @@ class Evaluator:
             if isinstance(question.propensity, ShadowPropensity):
                 given = question.propensity
                 found += shadow_assumptions(given, identified, stacked=False)
+            elif getattr(question.propensity, "depends_on_outcome", False):
+                found.append(_assumptions.recorded_by_outcome())
             else:
                 found.append(_assumptions.missing_at_random(identified, self._covariates()))
         if self.weights is not None and sums is not None:

@@ -151,8 +151,11 @@ def _stated(
 ) -> tuple[Assumption, ...]:
     """Return what the mean rests on."""
     covariates = weights.propensity.covariates_
+    by_outcome = weights.propensity.depends_on_outcome
     found = [
-        _assumptions.missing_at_random(estimand, covariates, forced=refusal),
+        _assumptions.recorded_by_outcome()
+        if by_outcome
+        else _assumptions.missing_at_random(estimand, covariates, forced=refusal),
         _assumptions.overlap(weights.support, sums.coverage),
     ]
     if question.estimator in {"ips", "snips", "dr"}:

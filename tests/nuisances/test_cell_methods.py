@@ -350,6 +350,11 @@ def test_by_rating_it_serves_weights_but_no_outcome_model(not_at_random) -> None
     found = cr.evaluate({"three": Constant()}, selected, "mse", propensity=model, estimator="snips")
     ratings = not_at_random.potential.rating
     assert found.rows[0].value == pytest.approx(((ratings - 3.0) ** 2).mean(), abs=0.1)
+    mean = cr.estimate_mean(selected, model, estimator="snips")
+    for result in (found, mean):
+        names = {one.name for one in result.assumptions}
+        assert "recorded by the outcome alone" in names
+        assert "missing at random" not in names
     cr.DebiasedMF("ips", n_factors=2).fit(selected, propensity=model)
     with pytest.raises(StudyError, match="depends on the outcome"):
         cr.evaluate({"three": Constant()}, selected, "mse", propensity=model, estimator="dr")
