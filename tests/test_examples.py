@@ -26,7 +26,7 @@ PROMISES = {
         "Position 1 rather than 5 changes click by",
         "The observed means differ by",
         "intervals hold together",
-        "clicks per 100 impressions (95% interval",
+        "in clicks per 100 impressions",
         "position-report.html",
     ),
     "ab_encouragement": (
