@@ -15,7 +15,15 @@ from causalrec.factorization._model import DebiasedMF
 from causalrec.factorization._options import check_options
 from causalrec.factorization._recipe import IMPUTED, Recipe
 from causalrec.factorization._training import Problem, Trained, prior_on_cells, train
-from causalrec.factorization._tuning_result import RULES, TuningResult, label, tuning_result
+from causalrec.factorization._tuning_positives import relevance_estimate, relevance_losses
+from causalrec.factorization._tuning_result import (
+    OF_OUTCOMES,
+    OF_RELEVANCE,
+    RULES,
+    TuningResult,
+    label,
+    tuning_result,
+)
 from causalrec.inference import Estimate
 from causalrec.results import provenance
 from causalrec.scores import Score
@@ -56,7 +64,8 @@ def tune(
     estimator: with "estimator" in the grid, estimators are compared on one budget, in the same
     held-out cells, so that their differences have paired intervals. Folds split the observed
     cells at random, so a cell of the training folds is observed with probability p (k - 1) / k,
-    and one of the held-out fold with p / k; both are rescaled.
+    and one of the held-out fold with p / k; both are rescaled. relmf, whose logs hold positives
+    alone, is chosen by the squared error of relevance that the held-out positives estimate.
 
     Parameters
     ----------
@@ -97,6 +106,7 @@ def tune(
     References
     ----------
     Schnabel et al. (2016), Recommendations as treatments, section 5 (propensities of folds).
+    Saito et al. (2020), Unbiased recommender learning from missing-not-at-random implicit feedback.
 
     Examples
     --------
@@ -115,11 +125,14 @@ def tune(
     objected = lead._objected(log, propensity, graph, weigh_naive=True, given=given)
     prepared, problem = objected.prepared, objected.prepared.problem
     rng = np.random.default_rng(random_state)
-    losses = np.zeros((problem.pattern.n, len(configurations)))
-    for _ in range(n_repeats):
-        fold = _folds(problem.pattern.n, n_folds, rng)
-        losses += _held_out_losses(problem, recipes, fold, n_folds) / n_repeats
-    estimate = _estimate(problem, losses, [label(one) for one in configurations])
+    folds = [_folds(problem.pattern.n, n_folds, rng) for _ in range(n_repeats)]
+    labels = [label(one) for one in configurations]
+    if of_positives := recipes[0].estimator == "relmf":
+        parts = [relevance_losses(problem, recipes, fold, n_folds) for fold in folds]
+        estimate = relevance_estimate(np.mean(parts, axis=0), labels)
+    else:
+        parts = [_held_out_losses(problem, recipes, fold, n_folds) for fold in folds]
+        estimate = _estimate(problem, np.mean(parts, axis=0), labels)
     at = _select(estimate, configurations, selection, model.n_factors)
     chosen = configurations[at]
     refitted = DebiasedMF(**{**model.get_params(), **chosen})
@@ -135,7 +148,8 @@ def tune(
     }
     named = dict(chosen).get("estimator", model.estimator)
     notes = (RULES[selection], *prepared.notes)
-    result = tuning_result(estimate, configurations, chosen, named, notes)
+    held_out = OF_RELEVANCE if of_positives else OF_OUTCOMES
+    result = tuning_result(estimate, configurations, chosen, named, notes, held_out)
     result = result.model_copy(update={"provenance": provenance(log, random_state, config)})
     return cast(TuningResult, result.with_internals(model=refitted, estimate=estimate))
 
@@ -167,10 +181,11 @@ def _recipes(model: DebiasedMF, configurations: list[dict[str, Any]]) -> list[Re
         )
     params = model.get_params()
     recipes = [DebiasedMF(**{**params, **one})._recipe() for one in configurations]
-    if any(recipe.estimator == "relmf" for recipe in recipes):
+    of_positives = {recipe.estimator == "relmf" for recipe in recipes}
+    if len(of_positives) == 2:
         raise StudyError(
-            "tune measures the squared error of held-out outcomes, which are all 1 in the logs that"
-            " relmf takes: choose its regularization on data with exposure, or by its lists."
+            "relmf learns relevance from positives, the other estimators outcomes from observed"
+            " cells; their held-out losses are not comparable: tune relmf on its own."
         )
     return recipes
 

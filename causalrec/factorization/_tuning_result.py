@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from causalrec.factorization._model import DebiasedMF
@@ -14,6 +15,52 @@ RULES = {
     "one_standard_error": "Rule: the simplest configuration (fewest factors, then largest"
     " regularization) whose paired difference from the smallest loss is within one standard error.",
 }
+
+
+@dataclass(frozen=True)
+class HeldOutLoss:
+    """What configurations are compared by, in words.
+
+    Attributes
+    ----------
+    metric, estimator : str
+        As in the rows of the result.
+    words, interval_method : str
+    assumption : Assumption
+        Under which the held-out loss speaks of all cells.
+    """
+
+    metric: str
+    estimator: str
+    words: str
+    interval_method: str
+    assumption: Assumption
+
+
+OF_OUTCOMES = HeldOutLoss(
+    metric="mse",
+    estimator="snips",
+    words="SNIPS squared error of held-out cells",
+    interval_method="two-way clustered by user and item, propensities held fixed",
+    assumption=Assumption(
+        name="missing at random",
+        statement="The held-out loss speaks of all cells only if the propensities are right and"
+        " nothing unmeasured drives both selection and outcome.",
+        status="untestable",
+    ),
+)
+OF_RELEVANCE = HeldOutLoss(
+    metric="mse of relevance, less that of predicting 0",
+    estimator="ips",
+    words="IPS squared error of relevance, less that of predicting 0, by held-out positives",
+    interval_method="clustered by user, propensities held fixed",
+    assumption=Assumption(
+        name="exposure model",
+        statement="The held-out loss speaks of relevance only if the declared probability of"
+        " exposure is right and, given it, exposure does not depend on relevance.",
+        status="untestable",
+    ),
+)
 
 
 class TuningResult(Result):
@@ -49,6 +96,7 @@ def _comparisons(
     configurations: list[dict[str, Any]],
     chosen: dict[str, Any],
     estimator: str,
+    loss_words: HeldOutLoss,
 ) -> tuple[Table, ...]:
     """Return the paired differences from the selected configuration, and the estimators' best."""
     if len(configurations) == 1:
@@ -61,8 +109,9 @@ def _comparisons(
     rows = {name: tuple(map(float, one)) for name, one in zip(others, found, strict=True)}
     columns = ("difference", "standard_error", "lower", "upper")
     caption = (
-        f"Held-out loss less that of {own}, in the same cells; 95 % intervals clustered by user and"
-        " item, one by one: they allow neither for the choice nor for their number."
+        f"Held-out loss less that of {own}, in the same cells; 95 % intervals"
+        f" ({loss_words.interval_method}), one by one: they allow neither for the choice nor for"
+        " their number."
     )
     tables = [
         Table(
@@ -99,27 +148,28 @@ def tuning_result(
     chosen: dict[str, Any],
     estimator: str,
     notes: tuple[str, ...],
+    held_out: HeldOutLoss = OF_OUTCOMES,
 ) -> TuningResult:
     """Return the result of a search, without provenance or internals."""
     rows = rows_from_estimate(
         estimate,
-        metric="mse",
+        metric=held_out.metric,
         population="all cells of the grid",
-        estimator="snips",
+        estimator=held_out.estimator,
         null=None,
-        interval_method="two-way clustered by user and item, propensities held fixed",
+        interval_method=held_out.interval_method,
     )
     names = tuple(configurations[0])
     losses, errors = estimate.value.tolist(), estimate.standard_error.tolist()
     table = Table(
         name="grid",
         title="Held-out loss by configuration",
-        columns=(*names, "mse", "standard_error", "selected"),
+        columns=(*names, held_out.metric, "standard_error", "selected"),
         rows=tuple(
             (*one.values(), loss, error, one == chosen)
             for one, loss, error in zip(configurations, losses, errors, strict=True)
         ),
-        caption="SNIPS squared error of held-out cells of the biased log.",
+        caption=f"{held_out.words} of the biased log.",
     )
     best = next(row for row in rows if row.label == label(chosen))
     interval = "" if best.lower is None else f" [{best.lower:.3f}, {best.upper:.3f}]"
@@ -128,19 +178,12 @@ def tuning_result(
         title=f"Hyper-parameters of a DebiasedMF trained by {estimator}",
         question="Which configuration predicts unselected cells best?",
         answer=(
-            f"{label(chosen)} of {len(configurations)} configurations, with a held-out SNIPS"
-            f" squared error of {best.value:.3f}{interval}."
+            f"{label(chosen)} of {len(configurations)} configurations:"
+            f" {held_out.words} {best.value:.3f}{interval}."
         ),
         rows=rows,
-        tables=(table, *_comparisons(estimate, configurations, chosen, estimator)),
-        assumptions=(
-            Assumption(
-                name="missing at random",
-                statement="The held-out loss speaks of all cells only if the propensities are"
-                " right and nothing unmeasured drives both selection and outcome.",
-                status="untestable",
-            ),
-        ),
+        tables=(table, *_comparisons(estimate, configurations, chosen, estimator, held_out)),
+        assumptions=(held_out.assumption,),
         notes=(
             "The selected loss is the smallest of several and flatters the selected model, and"
             " its interval is not one after selection: measure the model on data that took no"

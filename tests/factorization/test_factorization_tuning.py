@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from causalrec import DebiasedMF, KnownPropensity, simulate, tune
+from causalrec import DebiasedMF, InteractionLog, KnownPropensity, simulate, tune
 from causalrec.errors import ResultError, StudyError
 from causalrec.factorization import TuningResult
 from causalrec.factorization._common import Pattern
-from causalrec.factorization._training import Problem
+from causalrec.factorization._training import Problem, train
 from causalrec.factorization._tuning import _select
+from causalrec.factorization._tuning_positives import relevance_losses
 from causalrec.factorization._tuning_result import label
 from causalrec.inference import Estimate
 from causalrec.results import Result
@@ -132,6 +134,52 @@ def test_one_standard_error_takes_the_simplest_that_is_not_clearly_worse() -> No
     assert _select(estimate, configurations, "one_standard_error") == 2
 
 
+def test_the_loss_of_positives_is_the_error_of_relevance_on_average() -> None:
+    """f_c trained without the fold of c, so that R_c is as good as new; z from 200 logs."""
+    rng = np.random.default_rng(0)
+    m, n, k = 30, 24, 3
+    relevance = 1.0 / (1.0 + np.exp(1.0 - rng.normal(size=(m, 2)) @ rng.normal(size=(2, n))))
+    exposure = (0.1 + 0.8 * relevance).clip(0.05, 0.95)
+    recipe = DebiasedMF("relmf", n_factors=2, regularization=1.0, n_sweeps=3)._recipe()
+    errors = []
+    for _ in range(200):
+        shown = rng.random((m, n)) < exposure
+        liked = rng.random((m, n)) < relevance
+        users, items = np.nonzero(shown & liked)
+        pattern = Pattern(users.astype(np.int32), items.astype(np.int32), m, n)
+        of_cell = rng.integers(k, size=(m, n))
+        truth = 0.0
+        problem = Problem(pattern, np.ones(len(users)), exposure[users, items])
+        for held in range(k):
+            part_of = of_cell[users, items] != held
+            f = train(problem.part(part_of, 1 - 1 / k), recipe).factors.block(slice(None))
+            truth += np.sum(((relevance - f) ** 2 - relevance**2)[of_cell == held]) / (m * n)
+        losses = relevance_losses(problem, [recipe], of_cell[users, items], k)
+        errors.append(losses.mean() - truth)
+    assert abs(np.mean(errors) / (np.std(errors, ddof=1) / np.sqrt(len(errors)))) < 3.5
+
+
+def test_positives_choose_a_ridge_that_is_near_the_best() -> None:
+    rng = np.random.default_rng(1)
+    taste = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 150))
+    relevance, exposure = 1.0 / (1.0 + np.exp(1.0 - 1.5 * taste)), np.full(taste.shape, 0.6)
+    happened = (rng.random(taste.shape) < exposure) & (rng.random(taste.shape) < relevance)
+    users, items = np.nonzero(happened)
+    log = InteractionLog(pd.DataFrame({"user_id": users, "item_id": items}), kind="positives")
+    grid = {"n_factors": [2], "regularization": [1.0, 5.0, 1_000.0]}
+    found = tune(DebiasedMF("relmf"), log, exposure, grid=grid, n_repeats=1)
+    errors = []
+    for ridge in grid["regularization"]:
+        model = DebiasedMF("relmf", n_factors=2, regularization=ridge).fit(log, exposure)
+        errors.append(np.mean((model.predict_block(slice(None)) - relevance) ** 2))
+    chosen = grid["regularization"].index(found.selected["regularization"])
+    assert errors[chosen] < 1.1 * min(errors)
+    assert max(errors) > 1.5 * min(errors)  # the grid is worth choosing from
+    assert "relevance" in found.answer
+    assert found.rows[0].estimator == "ips"
+    assert found.assumptions[0].name == "exposure model"
+
+
 def test_a_reloaded_result_has_no_model(tuning) -> None:
     back = Result.from_json(tuning.to_json())
     assert back.to_frame().equals(tuning.to_frame())
@@ -143,7 +191,7 @@ def test_a_reloaded_result_has_no_model(tuning) -> None:
     ("options", "says"),
     [
         ({"grid": {"n_factor": [1]}}, "Did you mean 'n_factors'"),
-        ({"grid": {"estimator": ["relmf"]}}, "all 1"),
+        ({"grid": {"estimator": ["relmf", "ips"]}}, "relmf on its own"),
         ({"grid": {"regularization": []}}, "must be a list"),
         ({"grid": {"imputation": "naive"}}, "must be a list"),
         ({"grid": {"regularization": [-1.0]}}, "at least 0"),
