@@ -9,7 +9,10 @@ lower. In the peer's favour: its error is that of a residual, so that its imputa
 regression; its time is that of the setting that is there first, its epochs chosen by the held-out
 loss; tuning and evaluation cost it nothing.
 
-    python benchmarks/dr_jl.py [--small] [--pairs N]
+`--why` asks where the difference of the two comes from instead: it runs the peer past its best
+epoch, prints the singular values of both interactions, and gives both the true rank.
+
+    python benchmarks/dr_jl.py [--small] [--pairs N] [--why]
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ STEPS, PENALTIES = (0.01, 0.03), (16.0, 64.0)  # of the peer
 RIDGES, SWEEPS = (16.0, 24.0, 32.0), (5, 8, 15)  # of ours
 ESTIMATORS = {"mrdr": {}, "dr": {"imputation": "ips"}}
 SMALL = 1_500, 1_000
+TRUE_RANK, LONG = 4, 36  # of the world's taste; epochs past every stop
 
 Loss = Callable[[np.ndarray], float]
 
@@ -71,7 +75,12 @@ def corner(world: World, n_users: int, n_items: int) -> World:
 
 
 def joint_learning(
-    problem: Problem, step: float, decay: float, n_epochs: int, watch: Callable | None = None
+    problem: Problem,
+    step: float,
+    decay: float,
+    n_epochs: int,
+    watch: Callable | None = None,
+    n_factors: int = FACTORS,
 ) -> None:
     """Run epochs over the observed cells; `watch` sees the prediction and may stop them."""
     import torch
@@ -83,7 +92,7 @@ def joint_learning(
     outcome = torch.from_numpy(problem.outcome.astype(np.float32))
     rate = pattern.n / pattern.n_cells  # weights of mean 1
     weight = torch.from_numpy((rate / problem.propensity).astype(np.float32))
-    predicted, imputed = (factors(torch, problem) for _ in range(2))
+    predicted, imputed = (factors(torch, problem, n_factors) for _ in range(2))
     movers = [torch.optim.Adam(one, lr=step, weight_decay=decay) for one in (predicted, imputed)]
     for _ in range(n_epochs):
         order = torch.from_numpy(rng.permutation(pattern.n))
@@ -103,13 +112,13 @@ def joint_learning(
             return
 
 
-def factors(torch, problem: Problem) -> list:
+def factors(torch, problem: Problem, n_factors: int) -> list:
     """Return intercept, factors and biases of both sides, to be moved."""
     pattern = problem.pattern
     mean = np.average(problem.outcome, weights=1 / problem.propensity)
     parts = [torch.tensor(float(mean))]
     for n in (pattern.n_users, pattern.n_items):
-        parts += [0.1 * torch.randn(n, FACTORS), torch.zeros(n)]
+        parts += [0.1 * torch.randn(n, n_factors), torch.zeros(n)]
     intercept, *moved = parts
     # The intercept is far from zero, where decay would draw it: it stays at the weighted mean.
     return [intercept, *(one.requires_grad_() for one in moved)]
@@ -157,10 +166,10 @@ def asked(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     return problem.pattern.users, problem.pattern.items
 
 
-def ours(problem: Problem, estimator: str, ridge: float, n_sweeps: int):
+def ours(problem: Problem, estimator: str, ridge: float, n_sweeps: int, n_factors: int = FACTORS):
     """Fit with the options of a fit in single precision."""
     model = DebiasedMF(
-        estimator, n_factors=FACTORS, regularization=ridge, n_sweeps=n_sweeps, tol=0.0,
+        estimator, n_factors=n_factors, regularization=ridge, n_sweeps=n_sweeps, tol=0.0,
         dtype="float32", kernel="numba", **ESTIMATORS[estimator],
     )  # fmt: skip
     return train(problem, model._recipe()).factors
@@ -177,10 +186,42 @@ def tune_ours(problem: Problem, test: Problem, loss: Loss) -> dict[tuple[str, fl
     return found
 
 
+def singular_values(left: np.ndarray, right: np.ndarray) -> str:
+    """Return what the interaction holds in the directions of the taste, and in the next."""
+    values = np.linalg.svd(np.linalg.qr(left)[1] @ np.linalg.qr(right)[1].T, compute_uv=False)
+    return f"singular values {np.round(values[: TRUE_RANK + 2]).astype(int).tolist()}"
+
+
+def say_why(problem: Problem, test: Problem, loss: Loss) -> None:
+    """Print where the two end at one ridge, stopped and run on, with 32 factors and with 4."""
+    import torch
+
+    users, items = (torch.from_numpy(a.astype(np.int64)) for a in asked(test))
+    for n_factors in (FACTORS, TRUE_RANK):
+        print(f"  with {n_factors} factors, ridge {RIDGES[0]:g}, loss and {TRUE_RANK + 2} values:")
+        fitted = ours(problem, "dr", RIDGES[0], SWEEPS[-1], n_factors)
+        spectrum = singular_values(fitted.user_factors, fitted.item_factors)
+        print(f"    dr, {SWEEPS[-1]} sweeps: {loss(fitted.predict(*asked(test))):.4f}, {spectrum}")
+        reached: list[tuple[float, str]] = []
+
+        def watch(parts: list, reached: list[tuple[float, str]] = reached) -> bool:
+            with torch.no_grad():
+                predicted = value(parts, users, items).numpy()
+                _, left, _, right, _ = (part.numpy() for part in parts)
+                reached.append((loss(predicted), singular_values(left, right)))
+            return False
+
+        decay = 2 * RIDGES[0] / problem.pattern.n
+        joint_learning(problem, STEPS[0], decay, LONG, watch, n_factors)
+        for name, at in (("its best", int(np.argmin([one for one, _ in reached]))), ("last", -1)):
+            print(f"    torch, {name} of {LONG} epochs: {reached[at][0]:.4f}, {reached[at][1]}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--small", action="store_true", help="a corner of the world")
     parser.add_argument("--pairs", type=int, default=REPEATS, help="interleaved pairs")
+    parser.add_argument("--why", action="store_true", help="where the difference comes from")
     given = parser.parse_args()
     say_versions("torch")
     world = corner(draw(), *SMALL) if given.small else draw()
@@ -195,6 +236,8 @@ def main() -> None:
 
     true = np.einsum("ij,ij->i", world.left[asked(test)[0]], world.right[asked(test)[1]])
     print(f"  held-out SNIPS squared error of the truth: {loss(true):.4f}")
+    if given.why:
+        return say_why(problem, test, loss)
     mine = tune_ours(problem, test, loss)
     if not has("torch"):
         return
