@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from causalrec.audits._auditor import Auditor
+from causalrec.audits._measures import checked_measures
 from causalrec.audits._options import AuditQuestion
 from causalrec.errors import StudyError
 from causalrec.results import DEFAULT_MIN_CELL, Result, Row
@@ -43,6 +44,7 @@ def audit(
     train: InteractionLog | None = None,
     browsing: str | float = "log",
     tail_share: float = 0.8,
+    measures: str | Sequence[str] | None = None,
     exclude_seen: bool = True,
     sampled: Sequence[str] = ("user", "item"),
     clip: float | None = None,
@@ -88,6 +90,10 @@ def audit(
         Attention of a place: 1 / log2(1 + r), 1, or patience^(r - 1).
     tail_share : float
         Share of the catalogue, the least popular items, that is the long tail.
+    measures : str or sequence of str, optional
+        Families of measures of the lists: "popularity", "concentration", "exposure" (the default),
+        "target", "deviation", "opportunity", "merit", "expected exposure"; "all". What needs
+        relevance (merit, opportunity, expected exposure) costs a pass over every cell.
     exclude_seen : bool
         Leave seen items out of a model's lists.
     sampled : tuple
@@ -164,6 +170,7 @@ def audit(
         floor=floor,
         level=level,
         seed=random_state,
+        measures=checked_measures(measures),
     )
     return AuditResult(**Auditor.of(question).answer())
 

@@ -17,13 +17,11 @@ from causalrec.audits._disclosure import (
     hide_small_groups,
     table_of_tests,
 )
-from causalrec.audits._exposure import add_exposure
 from causalrec.audits._gaps import Found
-from causalrec.audits._gini import concentration
 from causalrec.audits._group_means import add_group_means, add_shown_means
+from causalrec.audits._list_measures import add_list_measures
 from causalrec.audits._lists import Lists, lists_of_log, lists_of_model, lists_of_table
 from causalrec.audits._options import OF_ITEMS, AuditQuestion, means_under_exposure
-from causalrec.audits._popularity import add_popularity, popularity_of
 from causalrec.errors import DataError, StudyError
 from causalrec.evaluation import GroupAnswers, group_estimates, groups_by
 from causalrec.inference import holm
@@ -198,31 +196,10 @@ class Auditor:
                     " model or lists."
                 )
             return
-        log, level, sampled = question.log, question.level, question.sampled
-        self.tables += add_exposure(self.found, lists, log, self.items, sampled, level)
-        popularity = popularity_of(log, question.history, question.tail_share)
-        measured = concentration(
-            lists,
-            log.n_items,
-            popularity.tail,
-            sampled=sampled,
-            level=level,
-            random_state=question.seed,
-        )
-        self.found.add(measured.rows, judged=False)
-        self.tables.append(measured.lorenz)
-        self.tables += add_popularity(
-            self.found, lists, popularity, log, self.users, sampled, level
-        )
-        self.notes += [*lists.notes, popularity.words, f"Exposure: {lists.browsing}."]
-        self.assumptions.append(
-            Assumption(
-                name="lists are fully observed",
-                statement=f"exposure and popularity are counted from {lists.words}: nothing is"
-                " missing there, so that nothing is corrected",
-                status="by design",
-            )
-        )
+        added = add_list_measures(self.found, question, lists, self.users, self.items)
+        self.tables += added.tables
+        self.notes += added.notes
+        self.assumptions += added.assumptions
 
     # ------------------------------------------------------------------ putting together
 

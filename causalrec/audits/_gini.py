@@ -17,6 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 N_REPLICATES = 400
 N_RANDOM = 20
 LORENZ_POINTS = 101
+NAMES = ("gini of exposure", "entropy of exposure", "herfindahl index of exposure", "coverage")
 
 
 def gini(amounts: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
@@ -86,7 +87,7 @@ def concentration(
     level: float,
     random_state: int | None,
 ) -> Concentration:
-    """Return Gini and coverage of the lists with intervals, and their reference.
+    """Return Gini, entropy, Herfindahl index and coverage with intervals, and their references.
 
     Parameters
     ----------
@@ -102,17 +103,18 @@ def concentration(
 
     Notes
     -----
-    Resampled users make exposure lumpier, so the bootstrap's replicates lie above the estimate;
-    the interval is the estimate plus and minus their standard error times the normal quantile.
+    Entropy is Shannon's, -sum p ln p in nats over the whole catalogue (ln n where all items have
+    the same); the Herfindahl index is sum p^2 (1 / n there). Resampled users make exposure
+    lumpier, so the bootstrap's replicates lie above the estimate; the interval is the estimate plus
+    and minus their standard error times the normal quantile.
     """
     rng = np.random.default_rng(random_state)
     exposure = exposure_of_items(lists, n_items)
     random = [exposure_of_items(_shuffled(lists, n_items, rng), n_items) for _ in range(N_RANDOM)]
-    floor = float(np.mean([gini(one) for one in random]))
-    names = ["gini of exposure", "coverage"] + (
-        ["coverage of the tail"] if tail is not None else []
-    )
-    values = _statistics(exposure, np.ones(n_items), tail)
+    ones = np.ones(n_items)
+    floors = np.mean([_statistics(one, ones, tail) for one in random], axis=0)
+    names = [*NAMES, "coverage of the tail"] if tail is not None else [*NAMES]
+    values = _statistics(exposure, ones, tail)
     spread = np.nanstd(_replicates(lists, n_items, tail, sampled, rng), axis=0, ddof=1)
     half = float(stats.norm.ppf((1.0 + level) / 2.0)) * spread
     n_users = len(np.unique(lists.users))
@@ -123,7 +125,7 @@ def concentration(
             value=float(value),
             standard_error=float(error),
             lower=max(0.0, float(value - width)),
-            upper=min(1.0, float(value + width)),
+            upper=min(_largest(name, n_items), float(value + width)),
             level=level,
             n=n_items,
             unit="items",
@@ -134,26 +136,48 @@ def concentration(
         )
         for name, value, error, width in zip(names, values, spread, half, strict=True)
     ]
-    reference = Row(
-        label=f"gini of exposure{lists.at_k} (uniform random lists)",
-        metric=f"gini of exposure{lists.at_k}",
+    rows = [
+        each
+        for row, floor in zip(rows, floors.tolist(), strict=True)
+        for each in (row, _reference(row, floor))
+    ]
+    lorenz = _lorenz(exposure, np.mean(np.sort(random), axis=0))
+    return Concentration(tuple(rows), lorenz, float(floors[0]))
+
+
+def _largest(name: str, n_items: int) -> float:
+    return float(np.log(n_items)) if name == "entropy of exposure" else 1.0
+
+
+def _reference(row: Row, floor: float) -> Row:
+    """Return what uniform random lists of the same lengths would give."""
+    return Row(
+        label=f"{row.metric} (uniform random lists)",
+        metric=row.metric,
         value=floor,
-        n=n_items,
+        n=row.n,
         unit="items",
         population="as many lists of the same lengths, drawn uniformly from the catalogue",
         estimator="uniform random",
-        note=f"mean of {N_RANDOM} simulated sets of lists: the least that could be reached by"
-        " chance; not an estimate, hence no interval",
+        note=f"mean of {N_RANDOM} simulated sets of lists: what chance alone would give; not an"
+        " estimate, hence no interval",
     )
-    rows.insert(1, reference)
-    return Concentration(tuple(rows), _lorenz(exposure, np.mean(np.sort(random), axis=0)), floor)
 
 
 def _statistics(
     exposure: FloatArray, weight: FloatArray, tail: npt.NDArray[np.bool_] | None
 ) -> list[float]:
+    """Return Gini, entropy, Herfindahl index and coverages; an item counts `weight` times."""
+    total = float(weight @ exposure)
+    share = exposure / total if total else np.full(len(exposure), np.nan)
+    logs = np.log(share, out=np.zeros_like(share), where=share > 0)
     reached = weight * (exposure > 0)
-    found = [gini(exposure, weight), float(reached.sum() / weight.sum())]
+    found = [
+        gini(exposure, weight),
+        -float((weight * share) @ logs),
+        float(weight @ np.square(share)),
+        float(reached.sum() / weight.sum()),
+    ]
     if tail is not None:
         inside = float(weight[tail].sum())
         found.append(float(reached[tail].sum()) / inside if inside else float("nan"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from causalrec.audits._measures import DEFAULT
 from causalrec.errors import StudyError
 from causalrec.graph import checked_graph
 from causalrec.results import Assumption
@@ -12,6 +14,8 @@ from causalrec.results import Assumption
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
     from causalrec.interactions import InteractionLog
+
+Target = str | Mapping[str, Mapping[str, float]]
 
 MEAN = "mean"
 OF_ITEMS = frozenset({MEAN, "mse", "mae"})
@@ -43,6 +47,9 @@ class AuditQuestion:
     floor: float
     level: float
     seed: int | None
+    measures: tuple[str, ...] = DEFAULT
+    target: Target = "catalogue"
+    soft_groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def is_model(self) -> bool:
@@ -91,6 +98,11 @@ class AuditQuestion:
             "clip": self.clip,
             "floor": self.floor,
             "level": self.level,
+            "measures": list(self.measures),
+            "target": self.target
+            if isinstance(self.target, str)
+            else {column: dict(shares) for column, shares in self.target.items()},
+            "soft_groups": {name: list(columns) for name, columns in self.soft_groups.items()},
         }
 
 

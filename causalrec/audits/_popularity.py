@@ -92,9 +92,10 @@ def add_popularity(
 
     Notes
     -----
-    ARP@k (Yin et al. 2012), APLT@k (Abdollahpouri et al. 2017), lift GAP_q / GAP_p - 1
-    (Abdollahpouri et al. 2019): means over users of the mean over their list (q), their profile
-    (p). Lists are fully observed: no correction for missing outcomes is needed.
+    ARP@k (Yin et al. 2012), APLT@k (Abdollahpouri et al. 2017), ACLT@k (Abdollahpouri et al. 2019:
+    summed over a list, not averaged), lift GAP_q / GAP_p - 1 (the same authors): means over users
+    of the mean over their list (q), their profile (p). Lists are fully observed: no correction for
+    missing outcomes is needed.
     """
     score = _score(lists, popularity)
     users, items = (np.concatenate(pair) for pair in _entries(lists, popularity))
@@ -117,7 +118,7 @@ def add_popularity(
     return (_table(lines, lists),)
 
 
-_NAMES = ("listed", "tail listed", "profile", "tail profile")
+_NAMES = ("listed", "tail listed", "profile", "tail profile", "tail places")
 
 
 def _entries(lists: Lists, popularity: Popularity) -> tuple[tuple[Codes, Codes], ...]:
@@ -139,6 +140,11 @@ def _score(lists: Lists, popularity: Popularity) -> Score:
         denominator[rows, column : column + 2] = one_over[:, None]
         numerator[rows, column] = one_over * popularity.of_item[items]
         numerator[rows, column + 1] = one_over * popularity.tail[items]
+    # The number of places that the tail has in a list: of a user's several lists, the mean.
+    owners = np.unique(np.column_stack([lists.users, lists.lists]), axis=0)[:, 0]
+    n_lists = np.bincount(owners, minlength=n_users)
+    denominator[:in_lists, 4] = denominator[:in_lists, 0]
+    numerator[:in_lists, 4] = popularity.tail[lists.items] / n_lists[lists.users]
     return Score(numerator, denominator)
 
 
@@ -146,6 +152,7 @@ def _overall(everybody: Estimate, lists: Lists, level: float) -> list[Row]:
     names = {
         "listed": f"average popularity (ARP{lists.at_k})",
         "tail listed": f"share of the tail (APLT{lists.at_k})",
+        "tail places": f"places of the tail in a list (ACLT{lists.at_k})",
     }
     rows: list[Row] = []
     for part, label in names.items():
@@ -240,7 +247,7 @@ Line = tuple[str, str, str, float | None, float | None, float | None, float | No
 
 def _line(column: str, group: str, estimate: Estimate, tail: str) -> Line:
     values = [float(estimate[f"{name}{tail}"].value[0]) for name in _NAMES]
-    listed, tail_listed, profile, tail_profile = (v if np.isfinite(v) else None for v in values)
+    listed, tail_listed, profile, tail_profile = (v if np.isfinite(v) else None for v in values[:4])
     label = f"{column}={group}" if column else group
     return column, group, label, profile, listed, tail_profile, tail_listed
 

@@ -1,0 +1,72 @@
+"""Everything that is measured of lists, family by family as they were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from causalrec.audits._exposure import add_exposure
+from causalrec.audits._gini import concentration
+from causalrec.audits._popularity import add_popularity, popularity_of
+from causalrec.results import Assumption, Table
+
+if TYPE_CHECKING:
+    from causalrec.audits._attributes import Attribute
+    from causalrec.audits._gaps import Found
+    from causalrec.audits._lists import Lists
+    from causalrec.audits._options import AuditQuestion
+
+
+@dataclass
+class Added:
+    """What stands beside the rows.
+
+    Attributes
+    ----------
+    tables : list of Table
+    notes : list of str
+    assumptions : list of Assumption
+    """
+
+    tables: list[Table] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    assumptions: list[Assumption] = field(default_factory=list)
+
+
+def add_list_measures(
+    found: Found,
+    question: AuditQuestion,
+    lists: Lists,
+    users: Sequence[Attribute],
+    items: Sequence[Attribute],
+) -> Added:
+    """Add the rows of every family in `question.measures`, and return what stands beside them."""
+    log, level, sampled = question.log, question.level, question.sampled
+    asked, added = question.measures, Added()
+    popularity = popularity_of(log, question.history, question.tail_share)
+    if "exposure" in asked:
+        added.tables += add_exposure(found, lists, log, items, sampled, level)
+    if "concentration" in asked:
+        measured = concentration(
+            lists,
+            log.n_items,
+            popularity.tail,
+            sampled=sampled,
+            level=level,
+            random_state=question.seed,
+        )
+        found.add(measured.rows, judged=False)
+        added.tables.append(measured.lorenz)
+    if "popularity" in asked:
+        added.tables += add_popularity(found, lists, popularity, log, users, sampled, level)
+    added.notes += [*lists.notes, popularity.words, f"Exposure: {lists.browsing}."]
+    added.assumptions.append(
+        Assumption(
+            name="lists are fully observed",
+            statement=f"exposure and popularity are counted from {lists.words}: nothing is missing"
+            " there, so that nothing is corrected",
+            status="by design",
+        )
+    )
+    return added
