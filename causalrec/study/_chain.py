@@ -19,6 +19,7 @@ from causalrec.study._file import (
     MeanQuestion,
     PolicyQuestion,
     StudyFile,
+    UpliftQuestion,
     read_study,
 )
 from causalrec.study._store import Store, digest, write_atomically
@@ -188,8 +189,25 @@ def _evaluation(context: Context, question: EvaluationQuestion) -> Result:
         test,
         metrics=list(question.metrics),
         estimator=question.estimator,
+        relevance_threshold=question.relevance_threshold,
         propensity=context.propensity,
         graph=context.graph,
+        level=context.level,
+        random_state=context.seed,
+    )
+
+
+def _uplift(context: Context, question: UpliftQuestion) -> Result:
+    from causalrec.evaluation import evaluate_uplift
+
+    _, test = context.parts
+    return evaluate_uplift(
+        {name: context.model(name) for name in question.models},
+        test,
+        k=question.k,
+        estimator=question.estimator,
+        graph=context.graph,
+        propensity=context.propensity_or_none(),
         level=context.level,
         random_state=context.seed,
     )
@@ -223,6 +241,7 @@ _ANSWERS: dict[type, Callable[[Context, Any], Result]] = {
     MeanQuestion: _mean,
     BoundsQuestion: _bounds,
     EvaluationQuestion: _evaluation,
+    UpliftQuestion: _uplift,
     PolicyQuestion: _policy,
     AuditQuestion: _audit,
 }

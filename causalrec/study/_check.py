@@ -9,13 +9,20 @@ from causalrec.errors import StudyError
 from causalrec.interactions import Kind
 from causalrec.results import Result, Table
 from causalrec.study._context import Context
-from causalrec.study._file import AuditQuestion, EffectQuestion, MeanQuestion, read_study
+from causalrec.study._file import (
+    AuditQuestion,
+    EffectQuestion,
+    MeanQuestion,
+    UpliftQuestion,
+    read_study,
+)
 
 _NEEDS: dict[str, tuple[Kind, ...]] = {
     "effect": ("candidates",),
     "mean": ("ratings", "candidates"),
     "bounds": ("ratings",),
     "evaluation": ("ratings", "candidates"),
+    "uplift": ("candidates",),
     "policy_value": ("impressions",),
     "audit": ("ratings", "candidates", "impressions"),
 }
@@ -74,7 +81,7 @@ def _identified(context: Context, question: Any) -> str:
     context.log.require(*kinds, purpose=f"the question {question.name!r}")
     for column in _columns(question):
         context.log.column(column)
-    if isinstance(question, EffectQuestion):
+    if isinstance(question, EffectQuestion | UpliftQuestion):
         return _words(context, question.name, "effect")
     if isinstance(question, MeanQuestion) and question.using != "randomized":
         if context.graph is None:

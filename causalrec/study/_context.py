@@ -113,13 +113,16 @@ class Context:
             options = section.model_dump(exclude={"tune"}, exclude_none=True)
             model = causalrec.DebiasedMF(random_state=self.seed, **options)
             train, _ = self.parts
+            # An effect needs both arms of each row: its nuisances are fitted by rows, inside.
+            of_effects = section.objective == "effect"
+            given = self.propensity_or_none() if of_effects else self.propensity
             if section.tune:
                 tuned = causalrec.tune(
-                    model, train, propensity=self.propensity, random_state=self.seed
+                    model, train, propensity=given, graph=self.graph, random_state=self.seed
                 )
                 self._models[name] = tuned.model
             else:
-                self._models[name] = model.fit(train, propensity=self.propensity)
+                self._models[name] = model.fit(train, propensity=given, graph=self.graph)
         return self._models[name]
 
     def provenance(self) -> Provenance:

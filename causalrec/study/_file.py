@@ -16,7 +16,7 @@ EffectEstimator = Literal[
 ]
 MeanEstimator = Literal["naive", "regression", "ips", "snips", "dr"]
 EvaluationEstimator = Literal["naive", "ips", "snips", "dr", "plain"]
-ModelEstimator = Literal["naive", "ips", "snips", "eib", "dr", "mrdr", "stable_dr"]
+ModelEstimator = Literal["naive", "ips", "snips", "eib", "dr", "mrdr", "stable_dr", "robust_ips"]
 
 
 class _Section(BaseModel):
@@ -88,9 +88,16 @@ class ModelSection(_Section):
     """One recommender of the study; `tune` searches its options on the training part."""
 
     estimator: ModelEstimator
+    objective: Literal["preference", "effect"] = "preference"
     n_factors: int | None = Field(default=None, ge=0)
     regularization: float | None = Field(default=None, ge=0)
     features: bool = False
+    features_as: Literal["regression", "prior"] = "regression"
+    popularity: Literal["ignore", "remove", "adjust"] = "ignore"
+    solver: Literal["als", "sgd", "svd"] = "als"
+    early_stopping: bool = False
+    sensitivity: float | None = Field(default=None, ge=1)
+    """Of `robust_ips`: by how much the odds of being recorded may be off."""
     tune: bool = False
 
 
@@ -142,6 +149,17 @@ class EvaluationQuestion(_Question):
     models: tuple[str, ...]
     metrics: tuple[str, ...] = ("mse", "mae")
     estimator: EvaluationEstimator = "snips"
+    relevance_threshold: float | None = None
+    """Outcomes from here on are relevant; metrics of lists that ask for it need it."""
+
+
+class UpliftQuestion(_Question):
+    """What do these recommenders' lists add, on held-out candidates?"""
+
+    kind: Literal["uplift"]
+    models: tuple[str, ...]
+    k: int = Field(default=10, ge=1)
+    estimator: Literal["dr", "ips"] = "dr"
 
 
 class PolicyQuestion(_Question):
@@ -166,6 +184,7 @@ Question = Annotated[
     | MeanQuestion
     | BoundsQuestion
     | EvaluationQuestion
+    | UpliftQuestion
     | PolicyQuestion
     | AuditQuestion,
     Field(discriminator="kind"),
@@ -193,7 +212,7 @@ class StudyFile(_Section):
             raise ValueError(f"two questions are called {repeated[0]!r}: give each its own name")
         for question in self.questions:
             asked: tuple[str, ...] = ()
-            if isinstance(question, EvaluationQuestion):
+            if isinstance(question, EvaluationQuestion | UpliftQuestion):
                 asked = question.models
             elif isinstance(question, AuditQuestion) and question.model:
                 asked = (question.model,)

@@ -276,6 +276,50 @@ def test_every_question_speaks_at_the_level_of_the_study(tmp_path: Path) -> None
     assert "train" in audit.provenance.data, "a model is audited on what it was not trained on"
 
 
+UPLIFT = """
+schema_version = 1
+graph = "exposure_click"
+
+[study]
+title = "Whom to recommend what"
+output = "out"
+
+[log]
+world = "shop"
+world_options = { n_users = 200, n_items = 40 }
+
+[split]
+test_size = 0.5
+
+[models.by-effect]
+estimator = "dr"
+objective = "effect"
+n_factors = 2
+
+[models.by-outcome]
+estimator = "ips"
+n_factors = 2
+
+[[questions]]
+kind = "uplift"
+name = "uplift"
+models = ["by-effect", "by-outcome"]
+k = 5
+"""
+
+
+def test_a_study_ranks_by_what_recommending_adds(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(UPLIFT)
+    assert "exposure" in check_study(path).notes[0]
+    uplift = run_study(path).sections[0]
+    assert uplift.kind == "uplift"
+    assert [row.label for row in uplift.rows][:2] == ["by-effect", "by-outcome"]
+    path.write_text(UPLIFT.replace('"by-outcome"]', '"by-outcom"]'))
+    with pytest.raises(StudyError, match=r"Did you mean 'by-outcome'\?"):
+        check_study(path)
+
+
 def test_check_refuses_bounds_of_a_log_of_candidates(study: Path) -> None:
     study.write_text(SMALL + '\n[[questions]]\nkind = "bounds"\nname = "bounds"\n')
     with pytest.raises(DataError, match="ratings"):
