@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from causalrec.audits._crossed import Crossed
+from causalrec.audits._nested import NO_LEVEL, Cell, Partition, hidden_among
 from causalrec.errors import DataError
 from causalrec.evaluation import groups_by
 from causalrec.results import hidden_groups
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from causalrec.interactions import InteractionLog
 
 Codes = npt.NDArray[np.int64]
@@ -44,6 +48,8 @@ class Attribute:
         Levels that disclosure control hides, the small ones and those that would give them away.
     note : str
         How many subjects have no level.
+    meaning : mapping of level to group
+        Of a crossed attribute: what its joint levels are made of.
     """
 
     column: str
@@ -55,6 +61,7 @@ class Attribute:
     n_subjects: int
     hidden: frozenset[str]
     note: str = ""
+    meaning: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -82,8 +89,59 @@ class Attribute:
         return tuple(level for level in self.shown if level != reference)
 
     def group(self, level: str) -> dict[str, str]:
-        """Return the group as result rows carry it."""
-        return {self.column: level}
+        """Return the group as result rows carry it: of a crossing, each attribute's level."""
+        return dict(self.meaning.get(level, {self.column: level}))
+
+
+def read_attributes(
+    log: InteractionLog,
+    columns: Sequence[str],
+    *,
+    entity: Entity,
+    min_cell: int,
+    active_users: BoolArray,
+    crossing: Crossed,
+) -> tuple[Attribute, ...]:
+    """Return the attributes of one side, with the groups that have to be hidden among them all.
+
+    Parameters
+    ----------
+    log, entity, min_cell, active_users
+        As in `read_attribute`.
+    columns : sequence of str
+    crossing : Crossed
+        What the crossed ones among them are made of.
+    """
+    found = [
+        read_attribute(log, one, entity=entity, min_cell=min_cell, active_users=active_users)
+        for one in columns
+    ]
+    found = [replace(one, meaning=crossing.levels.get(one.column, {})) for one in found]
+    if len(found) < 2 and not any(one.meaning for one in found):
+        return tuple(found)
+    active = active_users if entity == "user" else np.ones(log.n_items, dtype=bool)
+    table = log.users if entity == "user" else log.items
+    hidden = hidden_among([_partition(one, table) for one in found], active, min_cell)
+    return tuple(
+        replace(one, hidden=frozenset(x for x in one.levels if _cell(one.group(x)) in hidden))
+        for one in found
+    )
+
+
+def _partition(attribute: Attribute, table: pd.DataFrame) -> Partition:
+    """Return the cells of all subjects: of the levels, and of those without one."""
+    columns = next(iter(attribute.meaning.values()), {attribute.column: ""})
+    cells = [_cell(attribute.group(level)) for level in attribute.levels]
+    codes = attribute.codes.copy()
+    without = np.flatnonzero(codes < 0)
+    if len(without):
+        names = table[list(columns)].iloc[without].astype("string").fillna(NO_LEVEL)
+        tuples = [frozenset(zip(columns, line, strict=True)) for line in names.to_numpy().tolist()]
+        rest = sorted(set(tuples), key=sorted)
+        place = {cell: len(cells) + at for at, cell in enumerate(rest)}
+        codes[without] = [place[cell] for cell in tuples]
+        cells += rest
+    return Partition(tuple(cells), codes)
 
 
 def read_attribute(
@@ -169,6 +227,10 @@ def _hidden(
     everything = {frozenset[tuple[str, str]](): n_subjects, **cells}
     if without:
         # Those without a level are a part of the total too: a small part hides with the others.
-        everything[frozenset({(column, "(no level)")})] = without
+        everything[frozenset({(column, NO_LEVEL)})] = without
     found = hidden_groups(everything, min_cell)
     return frozenset(level for level in counts if frozenset({(column, level)}) in found)
+
+
+def _cell(group: Mapping[str, str]) -> Cell:
+    return frozenset(group.items())

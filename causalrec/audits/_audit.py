@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from causalrec.audits._auditor import Auditor
+from causalrec.audits._crossed import Unknown, crossed
 from causalrec.audits._measures import checked_measures
 from causalrec.audits._options import AuditQuestion
 from causalrec.errors import StudyError
@@ -31,11 +32,12 @@ def audit(
     log: InteractionLog,
     model_or_lists: Any = None,
     *,
-    user_groups: str | Sequence[str] = (),
-    item_groups: str | Sequence[str] = (),
+    user_groups: str | Sequence[str | Sequence[str]] = (),
+    item_groups: str | Sequence[str | Sequence[str]] = (),
     propensity: Any = None,
     graph: CausalGraph | None = None,
     min_cell: int = DEFAULT_MIN_CELL,
+    unknown: Unknown = "exclude",
     metrics: str | Sequence[str] | None = None,
     k: int = 10,
     estimators: str | Sequence[str] = ("naive", "snips", "dr"),
@@ -64,15 +66,18 @@ def audit(
     model_or_lists : Recommender, callable(users, items), or table, optional
         A model's lists are the first k unseen eligible items of each user; a table has user_id,
         item_id and rank.
-    user_groups, item_groups : str or sequence of str
-        Columns of the user and of the item table. What is constant for all items of a provider is
-        an attribute of providers, and is clustered by them.
+    user_groups, item_groups : str, or sequence of str or of tuples of str
+        Columns of the user and of the item table; ("gender", "age") within the sequence, or
+        "gender x age", is the crossing of two. What is constant for all items of a provider is an
+        attribute of providers, and is clustered by them.
     propensity : Propensity, array, column name or float, optional
         As in `evaluate`; its balance within the audited groups is tested.
     graph : CausalGraph, optional
         Decides the covariates, and refuses what they do not identify.
     min_cell : int
         Groups with fewer users (items) are hidden, and what would give them away.
+    unknown : {"exclude", "category"}
+        Subjects without a level belong to no group, or to a group "unknown".
     metrics : str or sequence of str, optional
         "mean" (the outcome), and of a model "mse", "mae", "dcg@k", "recall@k". Default: "mean"
         without a model, "mse" with one. Item groups take "mean", "mse" and "mae".
@@ -148,11 +153,13 @@ def audit(
         )
     if k < 1:
         raise StudyError(f"k={k!r} must be at least 1: the length of the lists.")
+    crossing = crossed(log, _groups(user_groups), _groups(item_groups), unknown)
     question = AuditQuestion(
-        log=log,
+        log=crossing.log,
+        source=log,
+        crossing=crossing,
+        unknown=unknown,
         given=model_or_lists,
-        user_groups=_names(user_groups),
-        item_groups=_names(item_groups),
         propensity=propensity,
         graph=graph,
         min_cell=min_cell,
@@ -173,6 +180,10 @@ def audit(
         measures=checked_measures(measures),
     )
     return AuditResult(**Auditor.of(question).answer())
+
+
+def _groups(given: str | Sequence[str | Sequence[str]]) -> tuple[str | Sequence[str], ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:

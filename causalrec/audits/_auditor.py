@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from causalrec.audits._answer import answer_of
-from causalrec.audits._attributes import Attribute, BoolArray, read_attribute
+from causalrec.audits._attributes import Attribute, BoolArray, read_attributes
 from causalrec.audits._diagnostics import group_diagnostics
 from causalrec.audits._disclosure import (
     hidden_pairs,
@@ -56,15 +56,13 @@ class Auditor:
         active = _active_users(question.log, lists)
 
         def read(columns: Sequence[str], entity: Any) -> tuple[Attribute, ...]:
-            return tuple(
-                read_attribute(
-                    question.log,
-                    column,
-                    entity=entity,
-                    min_cell=question.min_cell,
-                    active_users=active,
-                )
-                for column in columns
+            return read_attributes(
+                question.log,
+                columns,
+                entity=entity,
+                min_cell=question.min_cell,
+                active_users=active,
+                crossing=question.crossing,
             )
 
         users, items = read(question.user_groups, "user"), read(question.item_groups, "item")
@@ -99,9 +97,9 @@ class Auditor:
             "adjustment": self.adjustment,
             "graph_dot": "" if question.graph is None else question.graph.to_dot(),
             "provenance": provenance(
-                {"log": question.log}
+                {"log": question.source}
                 if question.train is None
-                else {"log": question.log, "train": question.train},
+                else {"log": question.source, "train": question.train},
                 question.seed,
                 question.config,
             ),

@@ -28,11 +28,13 @@ def hide_small_groups(rows: Sequence[Row], min_cell: int) -> tuple[Row, ...]:
 
 def hidden_pairs(rows: Sequence[Row], attributes: Mapping[str, Attribute]) -> Pairs:
     """Return (attribute, level) of every group that is hidden."""
-    found = {(column, level) for column, one in attributes.items() for level in one.hidden}
-    for row in rows:
-        if row.status == SUPPRESSED:
-            found |= set(row.group.items())
-    return frozenset(found)
+    gone = {frozenset(row.group.items()) for row in rows if row.status == SUPPRESSED}
+    return frozenset(
+        (column, level)
+        for column, one in attributes.items()
+        for level in one.levels
+        if level in one.hidden or frozenset(one.group(level).items()) in gone
+    )
 
 
 def hide_in_table(table: Table, hidden: Pairs) -> Table:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from causalrec.audits._crossed import Crossed, Unknown
 from causalrec.audits._measures import DEFAULT
 from causalrec.errors import StudyError
 from causalrec.graph import checked_graph
@@ -28,8 +29,9 @@ class AuditQuestion:
 
     log: InteractionLog
     given: Any
-    user_groups: tuple[str, ...]
-    item_groups: tuple[str, ...]
+    source: InteractionLog
+    crossing: Crossed
+    unknown: Unknown
     propensity: Any
     graph: CausalGraph | None
     min_cell: int
@@ -50,6 +52,16 @@ class AuditQuestion:
     measures: tuple[str, ...] = DEFAULT
     target: Target = "catalogue"
     soft_groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def user_groups(self) -> tuple[str, ...]:
+        """The attributes of users, crossed ones by their joint name."""
+        return self.crossing.columns["user"]
+
+    @property
+    def item_groups(self) -> tuple[str, ...]:
+        """The attributes of items, crossed ones by their joint name."""
+        return self.crossing.columns["item"]
 
     @property
     def is_model(self) -> bool:
@@ -86,6 +98,7 @@ class AuditQuestion:
         return {
             "user_groups": list(self.user_groups),
             "item_groups": list(self.item_groups),
+            "unknown": self.unknown,
             "metrics": None if self.metrics is None else list(self.metrics),
             "estimators": list(self.estimators),
             "min_cell": self.min_cell,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -274,6 +275,20 @@ class InteractionLog(Content):
     def with_note(self, note: str) -> Self:
         """Return the same log with a note that its summary and the reports repeat."""
         return self._derive(notes=(*self.notes, note))
+
+    def with_attributes(
+        self, users: Mapping[str, Any] | None = None, items: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Return the same log with columns added to (or replaced in) its user and item tables.
+
+        Parameters
+        ----------
+        users, items : mapping of name to sequence, optional
+            One value a user (item), in the order of the codes.
+        """
+        return self._derive(
+            _users=self._users.assign(**(users or {})), _items=self._items.assign(**(items or {}))
+        )
 
     def randomized_part(self) -> Self:
         """Return the rows of the randomised slice."""

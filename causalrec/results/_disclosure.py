@@ -147,7 +147,11 @@ def suppress_table(
 
 
 def hidden_groups(
-    counts: Mapping[Cell, int], min_cell: int = DEFAULT_MIN_CELL, *, also: Iterable[Cell] = ()
+    counts: Mapping[Cell, int],
+    min_cell: int = DEFAULT_MIN_CELL,
+    *,
+    also: Iterable[Cell] = (),
+    unions: Iterable[tuple[Cell, Sequence[Cell]]] = (),
 ) -> frozenset[Cell]:
     """Return the groups that must be hidden so that no small count follows from the others.
 
@@ -161,6 +165,9 @@ def hidden_groups(
         The smallest group that may be shown.
     also : iterable of frozenset
         Groups that are hidden for another reason.
+    unions : iterable of (frozenset, sequence of frozenset)
+        Groups that are made up of others although their names do not say so: a region and its
+        countries.
 
     Returns
     -------
@@ -175,6 +182,12 @@ def hidden_groups(
     """
     hidden = {cell for cell, n in counts.items() if n < min_cell} | set(also)
     equations = equations_between({**dict.fromkeys(hidden, 0), **counts})
+    known = {(equation.total, frozenset(equation.parts)) for equation in equations}
+    equations += [
+        Equation(total, tuple(parts))
+        for total, parts in unions
+        if (total, frozenset(parts)) not in known
+    ]
     while True:
         found = _next_to_hide(counts, equations, hidden, min_cell)
         if found is None:
