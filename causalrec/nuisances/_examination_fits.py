@@ -91,7 +91,7 @@ def by_swaps(log: InteractionLog, shown: Impressions, column: str | None) -> Cur
     log_theta, influence = np.zeros(k), np.zeros((n, k))
     used = np.zeros(k, dtype=np.int64)
     for r in range(1, k):
-        rows = _exchanged(log, shown, column, r)
+        rows = exchanged(log, shown, column, r)
         first, other = rows & (shown.at == 0), rows & (shown.at == r)
         clicks = np.ones(k)
         clicks[[0, r]] = shown.click[first].sum(), shown.click[other].sum()
@@ -105,9 +105,10 @@ def by_swaps(log: InteractionLog, shown: Impressions, column: str | None) -> Cur
     return Curve(shown.positions, log_theta, influence, used)
 
 
-def _exchanged(
+def exchanged(
     log: InteractionLog, shown: Impressions, column: str | None, r: int
 ) -> NDArray[np.bool_]:
+    """Return the rows of slates whose first place and place number r were decided by lot."""
     if column is not None:
         partner = log.column(column, missing="keep").to_numpy(dtype=np.float64, na_value=0.0)
         return np.asarray(partner == float(shown.positions[r]))
@@ -131,49 +132,83 @@ def by_repeats(log: InteractionLog, shown: Impressions, *, of_user: bool) -> Cur
     estimator with the relevance of each pair profiled out, which is convex in log(theta).
     """
     k = len(shown.positions)
+    kept = repeats(log, shown, of_user=of_user)
+    key, count, both = kept.key, kept.count, kept.both
+    # won[r, s]: clicks at r on what stood at s too, each key's as a rate
+    won = kept.rate.T @ both
+    np.fill_diagonal(won, 0.0)
+    shown.require_clicks(won.sum(axis=1), "items that stood at several positions")
+    log_theta = paired(won)
+    q = 1.0 / (1.0 + np.exp(log_theta[None, :] - log_theta[:, None]))  # theta_r / (theta_r+theta_s)
+    # given its relevance a key's score has expectation zero: residuals leave the sums as they are
+    theta = np.exp(log_theta)
+    relevance = kept.clicks.sum(axis=1) / (count @ theta)
+    residual = (shown.click - theta[shown.at] * relevance[key]) / count[key, shown.at]
+    score = residual[:, None] * _pair_weights(both[key], shown.at, q)
+    influence = np.zeros((len(key), k))
+    influence[:, 1:] = np.linalg.solve(pair_information(won, q)[1:, 1:], score[:, 1:].T).T
+    used = count[both.sum(axis=1) > 1].sum(axis=0).astype(np.int64)
+    return Curve(shown.positions, log_theta, influence, used, (kept.said,))
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """What stood at which positions, by key: a pair of user and item, or an item.
+
+    Attributes
+    ----------
+    key : int64 (n_rows,)
+        Number of each row's key.
+    count, clicks, rate, both : float64 (n_keys, k)
+        Impressions and clicks at each position, clicks over impressions, and 1 where it stood.
+    said : str
+        How many keys tell anything.
+    """
+
+    key: NDArray[np.int64]
+    count: Floats
+    clicks: Floats
+    rate: Floats
+    both: Floats
+    said: str
+
+
+def repeats(log: InteractionLog, shown: Impressions, *, of_user: bool) -> Repeats:
+    """Count impressions and clicks of each key at each position."""
+    k = len(shown.positions)
     key: NDArray[Any] = log.item_codes.astype(np.int64)
     if of_user:
         key = log.user_codes.astype(np.int64) * log.n_items + key
     _, key = np.unique(key, return_inverse=True)
     n_keys = int(key.max()) + 1
-    count = np.bincount(key * k + shown.at, minlength=n_keys * k).reshape(n_keys, k)
-    clicks = np.bincount(key * k + shown.at, shown.click, n_keys * k).reshape(n_keys, k)
+    place = key * k + shown.at
+    count = np.bincount(place, minlength=n_keys * k).reshape(n_keys, k).astype(np.float64)
+    clicks = np.bincount(place, shown.click, n_keys * k).reshape(n_keys, k)
     rate = np.divide(clicks, count, out=np.zeros_like(clicks), where=count > 0)
     both = (count > 0).astype(np.float64)
-    # won[r, s]: clicks at r on what stood at s too, each key's as a rate
-    won = rate.T @ both
-    np.fill_diagonal(won, 0.0)
-    shown.require_clicks(won.sum(axis=1), "items that stood at several positions")
-    log_theta = _paired(won)
-    q = 1.0 / (1.0 + np.exp(log_theta[None, :] - log_theta[:, None]))  # theta_r / (theta_r+theta_s)
-    information = -(won + won.T) * q * (1.0 - q)
-    np.fill_diagonal(information, 0.0)
-    np.fill_diagonal(information, -information.sum(axis=1))
-    # given its relevance a key's score has expectation zero: residuals leave the sums as they are
-    theta = np.exp(log_theta)
-    relevance = clicks.sum(axis=1) / (count @ theta)
-    residual = (shown.click - theta[shown.at] * relevance[key]) / count[key, shown.at]
-    score = residual[:, None] * _pair_weights(both[key], shown.at, q)
-    influence = np.zeros((len(key), k))
-    influence[:, 1:] = np.linalg.solve(information[1:, 1:], score[:, 1:].T).T
     several = both.sum(axis=1) > 1
-    used = count[several].sum(axis=0).astype(np.int64)
     said = (
         f"{int(several.sum()):,} of {n_keys:,} {'pairs of user and item' if of_user else 'items'}"
         " stood at more than one position; the others say nothing."
     )
-    return Curve(shown.positions, log_theta, influence, used, (said,))
+    return Repeats(key, count, clicks.astype(np.float64), rate, both, said)
 
 
-def _paired(won: Floats) -> Floats:
+def pair_information(won: Floats, q: Floats) -> Floats:
+    """Return minus the derivative of the pairwise equations in log(theta), (k, k)."""
+    information = -(won + won.T) * q * (1.0 - q)
+    np.fill_diagonal(information, 0.0)
+    np.fill_diagonal(information, -information.sum(axis=1))
+    return np.asarray(information)
+
+
+def paired(won: Floats) -> Floats:
     """Solve the pairwise equations by Newton's method, the first log(theta) being zero."""
     at = np.zeros(len(won))
     for _ in range(STEPS):
         q = 1.0 / (1.0 + np.exp(at[None, :] - at[:, None]))
         gradient = (won * (1.0 - q) - won.T * q).sum(axis=1)
-        information = -(won + won.T) * q * (1.0 - q)
-        np.fill_diagonal(information, 0.0)
-        np.fill_diagonal(information, -information.sum(axis=1))
+        information = pair_information(won, q)
         step = np.linalg.lstsq(information[1:, 1:], gradient[1:], rcond=None)[0]
         at[1:] += step / max(1.0, float(np.abs(step).max()))
         if np.abs(step).max() < 1e-12:
