@@ -35,6 +35,8 @@ _KIND_WORDS = {
     "policy_value": "Policy value",
     "comparison": "Comparison with a randomised slice",
     "audit": "Fairness audit",
+    "decomposition": "Parts of a gap",
+    "impact_ratios": "Impact ratios",
     "tuning": "Tuning",
     "propensity": "Propensity diagnostics",
     "graph_check": "Check of a graph",

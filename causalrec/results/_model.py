@@ -25,7 +25,7 @@ SCHEMA_VERSION = "1.0"
 
 RowStatus = Literal["ok", "suppressed", "not_estimable", "low_support"]
 AssumptionStatus = Literal["by design", "tested", "untestable", "violated"]
-FigureKind = Literal["forest", "bars", "histogram", "dots", "lines", "lorenz", "contour"]
+FigureKind = Literal["forest", "bars", "histogram", "dots", "lines", "lorenz", "contour", "waterfall"]
 
 FRAME_COLUMNS = (
     "label",
@@ -109,7 +109,8 @@ class Table(_Frozen):
     """Column on the horizontal axis (or of the category), where `figure` is set."""
     y: tuple[str, ...] = ()
     """Columns drawn, one series each. Of a "contour": the vertical axis, the height, and perhaps a
-    second height whose zero is marked too; rows with a name in a further column are points."""
+    second height whose zero is marked too; rows with a name in a further column are points. Of a
+    "waterfall": the part, and the ends of its interval; the last row is the sum of the others."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return the table as a DataFrame."""
@@ -141,8 +142,9 @@ class Result(_Frozen):
     """What was asked. Of exposure: "effect" (also by group, by an instrument or a front door),
     "estimators", "heterogeneity", "validation", "policy_tree", "paths", "interference",
     "refutation", "sensitivity". Of preference: "mean", "bounds", "comparison", "evaluation",
-    "policy_value", "tuning". Of fairness: "audit". Of what these rest on: "graph_check",
-    "propensity". Of several: "study"."""
+    "policy_value", "tuning". Of fairness: "audit", "impact_ratios", "mitigations", "simulation". Of
+    what these rest on: "graph_check", "propensity". Of several: "study", "evidence_annex",
+    "model_card"."""
     title: str
     name: str = ""
     """The question's name in a study."""
