@@ -2,64 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from causalrec.errors import StudyError, near_miss
 from causalrec.evaluation._policies import (
+    RewardMeans,
     TargetPolicy,
     cross_fitted_rewards,
-    reward_table,
+    given_rewards,
     target_policy,
 )
-from causalrec.evaluation._policy_words import answer_of, assumptions_of, weights_table
-from causalrec.evaluation._recommenders import FloatArray
-from causalrec.inference import Estimate
-from causalrec.results import Result, Row, provenance, rows_from_estimate
-from causalrec.scores import Score
+from causalrec.evaluation._policy_adaptive import (
+    Clock,
+    forward_rewards,
+    stabilising_weights,
+    time_order,
+)
+from causalrec.evaluation._policy_bernstein import Range, bernstein_widths
+from causalrec.evaluation._policy_estimators import (
+    LOGGED,
+    RECIPES,
+    PolicyEstimator,
+    Replay,
+    estimate_parts,
+    parts_of,
+    weights_of,
+)
+from causalrec.evaluation._policy_options import IntervalMethod, PolicyOptions, check_options
+from causalrec.evaluation._policy_rows import policy_rows
+from causalrec.evaluation._policy_tuning import Chosen, TuningRule, choose_parameter
+from causalrec.evaluation._policy_words import (
+    answer_of,
+    assumptions_of,
+    notes_of,
+    tuning_table,
+    weights_table,
+)
+from causalrec.evaluation._slate_models import SlateModel, place_rewards, slate_view
+from causalrec.results import Result, Table, provenance
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
-
-PolicyEstimator = Literal["ips", "snips", "dr"]
-LOGGED = "logging policy"
-
-
-@dataclass(frozen=True, eq=False)
-class Replay:
-    """The rows of a log as a target policy sees them.
-
-    Attributes
-    ----------
-    outcome, weight : float64 (n_rows,)
-        The outcome, and target over logging probability (at most `clip`).
-    unclipped : float64 (n_rows,)
-    logged_mean, policy_mean : float64 (n_rows,) or None
-        The reward model's mean of the logged item, and under the target policy.
-    """
-
-    outcome: FloatArray
-    weight: FloatArray
-    unclipped: FloatArray
-    logged_mean: FloatArray | None
-    policy_mean: FloatArray | None
-
-    def columns(self, estimator: str) -> tuple[FloatArray, FloatArray]:
-        """Return numerator and denominator of one estimator, row by row."""
-        ones = np.ones(len(self.outcome))
-        if estimator == LOGGED:
-            return self.outcome, ones
-        if estimator == "snips":
-            return self.weight * self.outcome, self.weight
-        if estimator == "ips":
-            return self.weight * self.outcome, ones
-        assert self.logged_mean is not None
-        assert self.policy_mean is not None
-        return self.policy_mean + self.weight * (self.outcome - self.logged_mean), ones
 
 
 def policy_value(
@@ -68,13 +53,18 @@ def policy_value(
     *,
     estimator: PolicyEstimator | Sequence[PolicyEstimator] = "dr",
     q_model: Any = None,
+    slate_model: SlateModel | None = None,
+    adaptive: bool = False,
+    tuning: float | TuningRule | Mapping[str, float | TuningRule] = "slope",
+    clip: float | TuningRule | None = None,
     sampled: Sequence[str] | None = None,
-    clip: float | None = None,
+    interval: IntervalMethod = "clustered",
+    largest_weight: float | None = None,
     level: float = 0.95,
     n_folds: int = 5,
     random_state: int | None = 0,
 ) -> Result:
-    """Estimate the mean outcome an impression had the items been chosen by another policy.
+    """Estimate the mean outcome an impression (or a slate) had another policy chosen the items.
 
     Parameters
     ----------
@@ -83,19 +73,45 @@ def policy_value(
         showed this item in this place.
     policy : "uniform", array or callable(log)
         The target policy: an array (n_rows,) with the probability of the logged item, or
-        (n_rows, n_items) with those of all items in the order of `log.item_ids` (which "dr"
-        needs); a callable returns one of the two. "uniform" shows every eligible item alike.
-    estimator : {"dr", "snips", "ips"} or several of them
-        The first is the headline. IPS: mean of w y; SNIPS: sum w y / sum w; DR: the reward
-        model's mean under the policy, plus the mean of w (y - its mean of the logged item).
+        (n_rows, n_items) with those of all items in the order of `log.item_ids` (which every
+        estimator with a reward model needs); a callable returns one of the two, for example
+        `causalrec.evaluation.reconstruct_policy(other_log)`. "uniform" shows every eligible item
+        alike.
+    estimator : str or several
+        The first is the headline. With w = target over logging probability and m a reward model:
+
+        - "ips": mean of w y; "snips": sum w y / sum w;
+        - "regression": the mean of m under the policy, known as the direct method;
+        - "dr": that, plus the mean of w (y - m of the logged item); "sndr": plus sum w (y - m) /
+          sum w;
+        - "switch_dr", "shrinkage_dr", "sub_gaussian_dr", "sub_gaussian_ips": DR and IPS with
+          other weights (see Notes), whose parameter `tuning` chooses.
     q_model : array (n_rows, n_items), Recommender, or callable(log), optional
-        The reward model of "dr". Default: item means of the other folds, shrunk to the overall
-        mean.
+        The reward model m. Default: item means of the other folds (of earlier rows, in an
+        adaptive log; place by place under a slate model), shrunk to the overall mean. Under
+        "cascade" it is the mean outcome from the place down, the places below under the policy.
+    slate_model : {"independent", "cascade", "standard"}, optional
+        Value a whole slate, the sum of its places, assuming that the outcome of a place depends
+        on its own item ("independent"), on that and those above ("cascade": "ips" is reward
+        interaction IPS, "dr" is cascade DR), or on the whole slate ("standard"). For the last two,
+        logged propensity and policy are of the item *given those above it*; for "independent", of
+        the item in its place, whatever stands elsewhere. None: an impression, places one by one.
+    adaptive : bool
+        The logging policy learned from earlier outcomes of this log (a bandit). "dr" and "ips"
+        are then weighted in time order, so that their interval holds; see Notes.
+    tuning : float, "slope", "mse_bound", or mapping from estimator to one of these
+        Parameter of the last four estimators: given, or chosen on this log by a rule.
+    clip : float, "slope" or "mse_bound", optional
+        Weights of "ips", "snips", "dr", "sndr" above it are set to it (biased, and counted).
     sampled : tuple of "user", "item", "slate", "row", optional
         What the interval treats as drawn. Default: ("user",) where users have several rows, else
-        ("slate",) or ("row",): a list that was drawn jointly is one draw.
-    clip : float, optional
-        Weights above it are set to it (biased, and counted). Default: none.
+        ("slate",) or ("row",): a list that was drawn jointly is one draw, and so is refused as
+        rows. In an adaptive log: ("slate",) or ("row",).
+    interval : {"clustered", "empirical_bernstein"}
+        Student's t with clusters, or the bound of Maurer & Pontil (2009) on the sums of clusters:
+        wide, and valid in any sample size for outcomes and weights in a known range.
+    largest_weight : float, optional
+        The largest weight that the two policies allow, for that range. Default: of this log.
     level : float
         Level of the intervals.
     n_folds, random_state
@@ -105,19 +121,27 @@ def policy_value(
     -------
     Result
         Of kind "policy_value": the value by each estimator, the logging policy's own mean and the
-        difference between the two; weights, effective sample size and support as a table.
+        difference between the two; weights, effective sample size, support, and what a rule chose
+        among, as tables.
 
     Raises
     ------
     DataError
         If the log is not one of impressions, or its propensities were not logged.
     StudyError
-        For an unknown estimator, or "dr" with the logged items' probabilities alone.
+        For an unknown estimator, a reward model with the logged items' probabilities alone, or
+        options that mean nothing together.
 
     Notes
     -----
     IPS: Horvitz & Thompson (1952); SNIPS: Swaminathan & Joachims (2015); DR: Dudik, Langford & Li
-    (2011). Places of a slate are taken one by one (the item-position model, Li et al. 2018).
+    (2011); switch-DR, w where w <= c else 0: Wang, Agarwal & Dudik (2017); shrinkage,
+    c w / (w^2 + c): Su, Dimakopoulou, Krishnamurthy & Dudik (2020, optimistic shrinkage);
+    sub-Gaussian, w / (1 - c + c w): Metelli, Russo & Restelli (2021). Slates: Li et al. (2018),
+    McInerney et al. (2020), Kiyohara et al. (2022).
+    Adaptive logs: Hadad et al. (2021). Row t has weight 1 / sqrt(v_t), v_t being what its past
+    foretells of the variance of its score: the sum over items of pi^2 / e where the item was last
+    shown. The value must not drift; that is tested on the halves of the log.
 
     Examples
     --------
@@ -129,167 +153,97 @@ def policy_value(
     >>> round(policy_value(log, "uniform", estimator="ips").rows[0].value, 4)
     0.6667
     """
-    log.require("impressions", purpose="the value of a policy")
-    log.require_fields("logging_propensity", purpose="the value of a policy")
-    names = _estimators(estimator)
+    options = check_options(
+        log, estimator, slate_model, adaptive, tuning, clip, sampled, interval, largest_weight
+    )
     target = target_policy(policy, log)
-    clusters, chosen = _clusters(log, sampled)
-    replay = _replay(log, target, names, q_model, clip, clusters[chosen[0]], n_folds, random_state)
-    columns = [replay.columns(name) for name in (*names, LOGGED)]
-    score = Score(
-        numerator=np.column_stack([upper for upper, _ in columns]),
-        denominator=np.column_stack([lower for _, lower in columns]),
-    )
-    labels = [*names, LOGGED]
-    estimate = Estimate.from_score(
-        score, clusters=clusters, labels=labels, sampled=chosen, level=level
-    )
-    rows = _rows(estimate, names, replay, level)
-    config: dict[str, Any] = {
-        "estimator": list(names),
-        "sampled": list(chosen),
-        "clip": clip,
-        "n_folds": n_folds,
-    }
+    replay, clock = _replay(log, target, options, q_model, n_folds, random_state)
+    chosen = _chosen(replay, options, level)
+    names = (*options.names, LOGGED)
+    parameters = {name: chosen[name].parameter for name in options.names}
+    parts = [(name, parts_of(replay, name, parameters.get(name))) for name in names]
+    estimate = estimate_parts(parts, options.clusters, options.sampled, level)
+    allowed, widths = None, None
+    if interval == "empirical_bernstein":
+        allowed = _allowed(log, replay, largest_weight)
+        codes = options.clusters[options.sampled[0]]
+        widths = bernstein_widths(replay, parameters, codes, allowed, level)
+    rows = policy_rows(estimate, replay, chosen, options, widths, level)
+    weight = weights_of(replay, options.names[0], parameters[options.names[0]])
+    tables: list[Table] = [weights_table(log, replay, weight, target), *tuning_table(chosen)]
     result = Result(
         kind="policy_value",
         title=f"Value of {target.words}",
-        question="What would the mean outcome of an impression be under this policy?",
-        answer=answer_of(rows, target.words, names[0]),
+        question=f"What would the mean outcome of {options.unit} be under this policy?",
+        answer=answer_of(rows, target.words, options),
         rows=rows,
-        tables=(weights_table(log, replay.unclipped, replay.weight, target),),
-        assumptions=assumptions_of(log, replay.unclipped, target, clusters[chosen[0]], level),
-        notes=_notes(replay, clip, q_model, names),
-        provenance=provenance(log, random_state, config),
+        tables=tuple(tables),
+        assumptions=assumptions_of(log, replay, target, options, clock, allowed, level),
+        notes=notes_of(replay, chosen, options, clock, default_model=q_model is None),
+        provenance=provenance(log, random_state, options.config(parameters, n_folds)),
     )
-    return result.with_internals(estimate=estimate, score=score, weight=replay.weight)
-
-
-def _estimators(asked: str | Sequence[str]) -> tuple[str, ...]:
-    names = (asked,) if isinstance(asked, str) else tuple(dict.fromkeys(asked))
-    known = get_args(PolicyEstimator)
-    for name in names:
-        if name not in known:
-            raise StudyError(
-                f"{name!r} does not estimate the value of a policy.{near_miss(name, known)}"
-                f" The estimators are: {', '.join(known)}."
-            )
-    if not names:
-        raise StudyError(f"No estimator was asked for; they are: {', '.join(known)}.")
-    return names
-
-
-def _clusters(
-    log: InteractionLog, sampled: Sequence[str] | None
-) -> tuple[dict[str, npt.NDArray[np.integer]], tuple[str, ...]]:
-    """Return the codes of the chosen dimensions."""
-    known: dict[str, npt.NDArray[np.integer]] = {
-        "user": log.user_codes,
-        "item": log.item_codes,
-        "row": np.arange(log.n_rows),
-    }
-    if log.slate is not None:
-        known["slate"] = log.slate
-    if sampled is None:
-        repeated = len(np.unique(log.user_codes)) < log.n_rows
-        chosen: tuple[str, ...] = ("user",) if repeated else ("row",)
-        if len(np.unique(log.user_codes)) == 1:
-            chosen = ("slate",) if log.slate is not None else ("row",)
-    else:
-        chosen = tuple(sampled)
-    unknown = [name for name in chosen if name not in known]
-    if unknown or not chosen:
-        raise StudyError(
-            f"sampled={chosen!r} is not possible here: choose from {', '.join(sorted(known))}."
-        )
-    return {name: known[name] for name in chosen}, chosen
+    return result.with_internals(estimate=estimate, weight=weight)
 
 
 def _replay(
     log: InteractionLog,
     target: TargetPolicy,
-    names: Sequence[str],
+    options: PolicyOptions,
     q_model: Any,
-    clip: float | None,
-    clusters: npt.NDArray[np.integer],
     n_folds: int,
     seed: int | None,
-) -> Replay:
+) -> tuple[Replay, Clock | None]:
+    """Return the rows as the policy sees them, and their order in time where it matters."""
     assert log.outcome is not None
     assert log.logging_propensity is not None
-    ratio = target.of_logged / log.logging_propensity
-    weight = ratio if clip is None else np.minimum(ratio, clip)
-    logged_mean = policy_mean = None
-    if "dr" in names:
-        if target.of_all is None:
-            raise StudyError(
-                "estimator='dr' needs the policy's probability of every item, not of the logged"
-                f" one alone: pass an array ({log.n_rows}, {log.n_items}), or choose 'snips'."
-            )
-        if q_model is None:
-            table = cross_fitted_rewards(log, clusters, n_folds, seed)
+    codes, model = options.clusters[options.sampled[0]], options.slate_model
+    clock = time_order(log, codes) if options.adaptive else None
+    means: RewardMeans | None = None
+    if any(RECIPES[name].uses_model for name in options.names):
+        options.require_all_items(target, log)
+        if q_model is not None:
+            means = given_rewards(q_model, log, target)
+        elif clock is not None:
+            means = forward_rewards(log, target, clock)
+        elif model is not None:
+            cascade = model == "cascade"
+            means = place_rewards(log, target, codes, n_folds, seed, cascade=cascade)
         else:
-            table = reward_table(q_model, log)
-        policy_mean = np.einsum("ij,ij->i", target.of_all, table)
-        logged_mean = table[np.arange(log.n_rows), log.item_codes]
-    return Replay(log.outcome, weight, ratio, logged_mean, policy_mean)
-
-
-def _rows(
-    estimate: Estimate, names: Sequence[str], replay: Replay, level: float
-) -> tuple[Row, ...]:
-    """Return the value by each estimator, the logging policy's mean, and the difference."""
-    used = replay.weight[replay.weight > 0]
-    effective = float(used.sum() ** 2 / np.square(used).sum()) if len(used) else 0.0
-    rows: list[Row] = []
-    for name in names:
-        label = "policy value" if name == names[0] else f"policy value ({name})"
-        found = estimate[name].relabel([label])
-        rows += _described(found, name, level, effective)
-    rows += _described(estimate[LOGGED], "naive", level, float(len(replay.outcome)))
-    gap = estimate.difference(names[0], LOGGED, f"policy value - {LOGGED}")
-    rows += _described(gap, f"{names[0]} - naive", level, effective, contrast=True)
-    return tuple(rows)
-
-
-def _described(
-    estimate: Estimate, name: str, level: float, effective: float, *, contrast: bool = False
-) -> list[Row]:
-    found = rows_from_estimate(
-        estimate,
-        metric="difference of values" if contrast else "policy value",
-        population="contexts of the log",
-        estimator=name,
-        unit="rows",
-        level=level,
-        null=0.0 if contrast else None,
-        derived_from={estimate.labels[0]: ("policy value", LOGGED)} if contrast else None,
-        interval_method=f"t, clustered by {' and '.join(estimate.sampled)}",
+            means = cross_fitted_rewards(log, target, codes, n_folds, seed)
+    view = slate_view(log, model, target.of_logged / log.logging_propensity)
+    replay = Replay(
+        outcome=log.outcome,
+        ratio=view.ratio,
+        logged_mean=None if means is None else means.logged,
+        policy_mean=None if means is None else means.policy,
+        unit=view.unit,
+        above=view.above,
+        place=view.place,
+        time_weight=None if clock is None else stabilising_weights(log, target, clock),
     )
-    low = effective < 30 and name != "naive"
-    status = "low_support" if low else found[0].status
-    changes = {"effective_sample_size": effective, "status": status}
-    return [row.model_copy(update=changes) for row in found]
+    return replay, clock
 
 
-def _notes(
-    replay: Replay, clip: float | None, q_model: Any, names: Sequence[str]
-) -> tuple[str, ...]:
-    notes = [
-        "The value is a mean outcome an impression; what the policy does to later visits, and to"
-        " the items beside it, is not in it."
-    ]
-    if clip is not None:
-        share = float((replay.unclipped > clip).mean())
-        notes.append(
-            f"Weights above {clip:g} were set to it in {share:.2%} of the rows: the value is biased"
-            " towards what the logging policy shows."
-        )
-    if "dr" in names and q_model is None:
-        notes.append(
-            "The reward model of DR is the item means of the other folds, shrunk to the overall"
-            " mean; with logged propensities it decides the variance only."
-        )
-    elif "dr" in names:
-        notes.append("The reward model of DR was given; keep the rows it was fitted on apart.")
-    return tuple(notes)
+def _chosen(replay: Replay, options: PolicyOptions, level: float) -> dict[str, Chosen]:
+    """Return the parameter of each estimator, given or chosen."""
+    found: dict[str, Chosen] = {}
+    for name in options.names:
+        asked = options.parameter_of(name)
+        if asked is None or not isinstance(asked, str):
+            found[name] = Chosen(asked)
+        else:
+            found[name] = choose_parameter(
+                replay, name, asked, options.clusters, options.sampled, level
+            )
+    return found
+
+
+def _allowed(log: InteractionLog, replay: Replay, largest: float | None) -> Range:
+    assert log.outcome_range is not None
+    seen = float(np.max(replay.ratio))
+    return Range(
+        outcome=log.outcome_range,
+        weight=seen if largest is None else max(largest, seen),
+        outcome_declared=log.outcome_range_declared,
+        weight_declared=largest is not None and largest >= seen,
+    )

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from causalrec.evaluation._policies import TargetPolicy
+from causalrec.evaluation._policy_adaptive import Clock, drift
+from causalrec.evaluation._policy_estimators import RECIPES, Replay, parts_of, weights_of
+from causalrec.evaluation._policy_rows import effective_size
 from causalrec.evaluation._recommenders import FloatArray
+from causalrec.evaluation._slate_models import STATEMENTS
 from causalrec.inference import Estimate
 from causalrec.results import Assumption, Row, Table, format_cell
 from causalrec.scores import Score
 
 if TYPE_CHECKING:
+    from causalrec.evaluation._policy_bernstein import Range
+    from causalrec.evaluation._policy_options import PolicyOptions
+    from causalrec.evaluation._policy_tuning import Chosen
     from causalrec.interactions import InteractionLog
+
+Cell = str | float | int | bool | None
 
 
 def never_logged_mass(log: InteractionLog, target: TargetPolicy) -> float | None:
@@ -23,31 +31,67 @@ def never_logged_mass(log: InteractionLog, target: TargetPolicy) -> float | None
     if target.of_all is None:
         return None
     absent = np.bincount(log.item_codes, minlength=log.n_items) == 0
+    if not absent.any():
+        return 0.0
     return float(target.of_all[:, absent].sum(axis=1).mean())
 
 
 def weights_table(
-    log: InteractionLog, unclipped: FloatArray, weight: FloatArray, target: TargetPolicy
+    log: InteractionLog, replay: Replay, weight: FloatArray, target: TargetPolicy
 ) -> Table:
-    """Return effective sample size, extremes and support as a table."""
-    squares = float(np.square(weight).sum())
-    lines: list[tuple[str | float | int | bool | None, ...]] = [
+    """Return effective sample size, extremes and support as a table.
+
+    Parameters
+    ----------
+    weight : float64 (n_rows,)
+        The weights that the headline uses.
+    """
+    ratio, mean = replay.ratio, float(replay.ratio.mean())
+    changed = float(np.count_nonzero(weight != ratio)) / len(ratio)
+    lines: list[tuple[Cell, ...]] = [
         ("rows", log.n_rows),
-        ("effective sample size", float(weight.sum() ** 2 / squares) if squares else 0.0),
-        ("mean weight (should be 1)", float(unclipped.mean())),
-        ("largest weight", float(unclipped.max())),
+        ("effective sample size", effective_size(weight)),
+        ("mean weight (should be 1)", mean),
+        ("largest weight", float(ratio.max())),
         ("share of the weight in the largest 1 % of rows", _top_share(weight)),
-        ("share of weights clipped", float((weight < unclipped).mean())),
+        ("share of weights changed (clipped, switched, shrunk)", changed),
         ("smallest logging propensity", float(np.min(_logged(log)))),
         ("policy mass on items never logged", never_logged_mass(log, target)),
+        ("policy mass without support, by 1 - mean weight", max(1.0 - mean, 0.0)),
     ]
+    if replay.time_weight is not None:
+        held = replay.time_weight
+        lines.append(("smallest time weight, the largest being 1", float(held.min())))
+        lines.append(("effective sample size of the time weights alone", effective_size(held)))
     return Table(
         name="weights",
         title="Weights of the target policy",
         columns=("quantity", "value"),
         rows=tuple(lines),
-        caption="The mean weight estimates the policy's mass on what the logging policy can show.",
+        caption="The mean weight estimates the policy's mass on what the logging policy can show;"
+        " see the assumption 'overlap' for its interval.",
     )
+
+
+def tuning_table(chosen: Mapping[str, Chosen]) -> list[Table]:
+    """Return what the rules chose among."""
+    lines: list[tuple[Cell, ...]] = [
+        (name, c, value, error, bound, c == found.parameter)
+        for name, found in chosen.items()
+        for c, value, error, bound in found.candidates
+    ]
+    if not lines:
+        return []
+    columns = ("estimator", "parameter", "value", "standard error", "bias bound", "chosen")
+    return [
+        Table(
+            name="tuning",
+            title="Parameters that were tried",
+            columns=columns,
+            rows=tuple(lines),
+            caption="Values on this log, from the heaviest hand on the weights to none.",
+        )
+    ]
 
 
 def _logged(log: InteractionLog) -> FloatArray:
@@ -58,18 +102,21 @@ def _logged(log: InteractionLog) -> FloatArray:
 def _top_share(weight: FloatArray) -> float:
     total = float(weight.sum())
     top = max(1, len(weight) // 100)
-    return float(np.sort(weight)[-top:].sum()) / total if total else 0.0
+    if not total:
+        return 0.0
+    return float(np.partition(weight, len(weight) - top)[-top:].sum()) / total
 
 
 def assumptions_of(
     log: InteractionLog,
-    unclipped: FloatArray,
+    replay: Replay,
     target: TargetPolicy,
-    clusters: npt.NDArray[np.integer],
+    options: PolicyOptions,
+    clock: Clock | None,
+    allowed: Range | None,
     level: float,
 ) -> tuple[Assumption, ...]:
     """Return what the value rests on, overlap tested by the mean weight."""
-    uniform = log.randomized is not None and bool(log.randomized.all())
     found = [
         Assumption(
             name="known logging propensities",
@@ -77,16 +124,24 @@ def assumptions_of(
             " which the logging policy chose",
             status="by design",
         ),
-        _overlap(log, unclipped, target, clusters, level),
-        Assumption(
-            name="no adaptive logging",
-            statement="the logging policy did not change with the outcomes of this log; where it"
-            " learned from them, the logged propensities still remove the bias, but the interval"
-            " treats the draws as independent between clusters",
-            status="by design" if uniform else "untestable",
-        ),
+        _overlap(log, replay.ratio, target, options, level),
     ]
-    if log.slate is not None or log.position is not None:
+    if target.assumption:
+        found.append(
+            Assumption(
+                name="reconstructed policy", statement=target.assumption, status="untestable"
+            )
+        )
+    found += _of_time(log, replay, options, clock, level)
+    if options.slate_model is not None:
+        found.append(
+            Assumption(
+                name="dependence within a list",
+                statement=STATEMENTS[options.slate_model],
+                status="by design" if options.slate_model == "standard" else "untestable",
+            )
+        )
+    elif log.slate is not None or log.position is not None:
         found.append(
             Assumption(
                 name="no interference within a list",
@@ -95,19 +150,94 @@ def assumptions_of(
                 status="untestable",
             )
         )
+    if "regression" in options.names:
+        found.append(
+            Assumption(
+                name="right reward model",
+                statement="the regression estimate has no weights: it is right only where the"
+                " reward model is; the others do not need that",
+                status="untestable",
+            )
+        )
+    if allowed is not None:
+        found.append(
+            Assumption(
+                name="known range",
+                statement=f"the empirical Bernstein bound takes that {allowed.words}",
+                status="by design" if allowed.known else "untestable",
+            )
+        )
     return tuple(found)
+
+
+def _of_time(
+    log: InteractionLog,
+    replay: Replay,
+    options: PolicyOptions,
+    clock: Clock | None,
+    level: float,
+) -> list[Assumption]:
+    """Return what is taken of the logging policy over time."""
+    if clock is None:
+        uniform = log.randomized is not None and bool(log.randomized.all())
+        return [
+            Assumption(
+                name="no adaptive logging",
+                statement="the logging policy did not change with the outcomes of this log; where"
+                " it learned from them, the logged propensities still remove the bias, but the"
+                " interval treats the draws as independent between clusters: ask adaptive=True",
+                status="by design" if uniform else "untestable",
+            )
+        ]
+    name = options.names[0]
+    (part,) = parts_of(replay, name, _plain(options, name))
+    gap, lower, upper = drift(part, clock, options.clusters, options.sampled, level)
+    known = bool(np.isfinite(lower))
+    moved = known and not lower <= 0.0 <= upper
+    evidence = f"Later less earlier half: {gap:+.4g}"
+    evidence += f" [{lower:.4g}, {upper:.4g}]." if known else "; too few draws for an interval."
+    repeated = len(np.unique(log.user_codes)) < log.n_rows
+    return [
+        Assumption(
+            name="adaptive logging",
+            statement="the logging policy learned from earlier outcomes of this log; rows are"
+            f" taken in time order ({clock.words}) and weighted by what their past foretells of"
+            " their variance",
+            status="by design",
+        ),
+        Assumption(
+            name="no drift",
+            statement="the policy's value does not change over the log, since rows of different"
+            " times have different weights",
+            status="violated" if moved else "tested" if known else "untestable",
+            evidence=evidence,
+        ),
+        Assumption(
+            name="draws follow one another freely",
+            statement="given the past, contexts and tastes are new draws at each time"
+            + ("; users of this log come back, which this ignores" if repeated else ""),
+            status="untestable",
+        ),
+    ]
+
+
+def _plain(options: PolicyOptions, name: str) -> float | None:
+    asked = options.parameter_of(name)
+    return None if isinstance(asked, str) else asked
 
 
 def _overlap(
     log: InteractionLog,
-    unclipped: FloatArray,
+    ratio: FloatArray,
     target: TargetPolicy,
-    clusters: npt.NDArray[np.integer],
+    options: PolicyOptions,
     level: float,
 ) -> Assumption:
     """Test the mean weight against one, and look for items that the log never shows."""
-    score = Score(numerator=unclipped[:, None], denominator=np.ones((len(unclipped), 1)))
-    mean = Estimate.from_score(score, clusters={"cluster": clusters}, sampled=("cluster",))
+    score = Score(numerator=ratio[:, None], denominator=np.ones((len(ratio), 1)))
+    first = options.sampled[0]
+    codes = {first: options.clusters[first]}
+    mean = Estimate.from_score(score, clusters=codes, sampled=(first,))
     lower, upper = mean.interval(level)[0]
     missing = never_logged_mass(log, target)
     evidence = f"The mean weight is {float(mean):.3f} [{lower:.3f}, {upper:.3f}]."
@@ -115,6 +245,9 @@ def _overlap(
         evidence += f" {missing:.2%} of the policy's mass is on items that the log never shows."
     if lower > 1.0:
         evidence += " It is above 1, which no policy explains: the logged propensities are too low."
+    if options.slate_model in {"cascade", "standard"}:
+        evidence += " A mean other than 1 may also say that the propensities are not of the item"
+        evidence += " given those above it."
     off = bool(np.isfinite(upper) and not lower <= 1.0 <= upper)
     return Assumption(
         name="overlap",
@@ -125,10 +258,11 @@ def _overlap(
     )
 
 
-def answer_of(rows: Sequence[Row], words: str, estimator: str) -> str:
+def answer_of(rows: Sequence[Row], words: str, options: PolicyOptions) -> str:
     """Return the answer in two sentences."""
     value, logged, gap = rows[0], rows[-2], rows[-1]
-    text = f"Under {words} an impression is worth {_with_interval(value)} by {estimator.upper()}"
+    text = f"Under {words} {options.unit} is worth {_with_interval(value)}"
+    text += f" by {RECIPES[options.names[0]].words}"
     text += f" (effective sample size {format_cell(value.effective_sample_size)})."
     text += f" The logging policy's own mean is {_with_interval(logged)}"
     if gap.lower is None or gap.upper is None:
@@ -142,3 +276,50 @@ def _with_interval(row: Row) -> str:
     if row.lower is None or row.upper is None:
         return f"{format_cell(row.value)} (no interval)"
     return f"{format_cell(row.value)} [{format_cell(row.lower)}, {format_cell(row.upper)}]"
+
+
+def notes_of(
+    replay: Replay,
+    chosen: Mapping[str, Chosen],
+    options: PolicyOptions,
+    clock: Clock | None,
+    *,
+    default_model: bool,
+) -> tuple[str, ...]:
+    """Return the caveats."""
+    notes = [
+        f"The value is a mean outcome of {options.unit}; what the policy does to later visits"
+        + (", and to the items beside it, is not in it." if options.slate_model is None
+           else " is not in it.")
+    ]  # fmt: skip
+    for name, found in chosen.items():
+        if RECIPES[name].transform == "clip" and found.parameter is not None:
+            share = float((replay.ratio > found.parameter).mean())
+            notes.append(
+                f"Weights above {found.parameter:.4g} were set to it in {share:.2%} of the rows:"
+                f" {name} is biased towards what the logging policy shows."
+            )
+        elif found.parameter is not None:
+            lost = 1.0 - float(weights_of(replay, name, found.parameter).sum() / replay.ratio.sum())
+            notes.append(
+                f"{name} gives up {lost:.2%} of the sum of weights; where the reward model is"
+                " wrong there, it is biased."
+            )
+        if found.rule:
+            notes.append(f"{name}: {found.words}.")
+    if any(RECIPES[name].uses_model for name in options.names):
+        notes.append(_model_words(options, default_model, clock))
+    return tuple(notes)
+
+
+def _model_words(options: PolicyOptions, default_model: bool, clock: Clock | None) -> str:
+    known = ", ".join(n for n in options.names if RECIPES[n].uses_model and n != "regression")
+    if not default_model:
+        text = "The reward model was given; keep the rows it was fitted on apart"
+        return text + ("." if clock is None else ", and fit it on earlier rows only.")
+    rows = "the other folds" if clock is None else "earlier rows"
+    place = "" if options.slate_model is None else ", place by place"
+    text = f"The reward model is the item means of {rows}{place}, shrunk to the overall mean"
+    if not known:
+        return text + "."
+    return text + f"; with logged propensities it decides the variance only (of {known})."
