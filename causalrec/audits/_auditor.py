@@ -132,7 +132,9 @@ class Auditor:
             answers = self._estimates(attributes, metrics, propensity, graph)
             by_column = {one.column: one for one in attributes}
             add_group_means(self.found, answers.found, by_column, question.level)
-            table, judged = group_diagnostics(answers, by_column, _selected(question.log))
+            table, judged = group_diagnostics(
+                answers, by_column, _selected(question.log), (*self.users, *self.items)
+            )
             self.tables.append(table)
             # A graph of exposure says it in its own words: see `means_under_exposure`.
             said = [one for one in answers.assumptions if not (stated and one.name == MISSING)]

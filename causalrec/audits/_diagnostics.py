@@ -33,7 +33,10 @@ Cell = str | float | int | None
 
 
 def group_diagnostics(
-    answers: GroupAnswers, attributes: Mapping[str, Attribute], log: InteractionLog
+    answers: GroupAnswers,
+    attributes: Mapping[str, Attribute],
+    log: InteractionLog,
+    others: Sequence[Attribute] = (),
 ) -> tuple[Table, tuple[Assumption, ...]]:
     """Return the diagnostics of every group, and what balance says of the propensity.
 
@@ -42,6 +45,8 @@ def group_diagnostics(
     answers : GroupAnswers
     attributes : mapping of column to Attribute
     log : InteractionLog
+    others : sequence of Attribute
+        Further attributes of the audit, whose hidden groups are no features here.
 
     Warns
     -----
@@ -51,6 +56,7 @@ def group_diagnostics(
     lines: tuple[BalanceLine, ...] = ()
     if answers.propensity is not None:
         lines = balance(answers.propensity, log, answers.support)
+        lines = _without_hidden(lines, (*attributes.values(), *others))
     rows: list[tuple[Cell, ...]] = []
     for by_group in answers.found:
         attribute = attributes[by_group.column]
@@ -90,6 +96,14 @@ def group_diagnostics(
     if not lines:
         return table, ()
     return table, (_verdict(lines, answers, attributes),)
+
+
+def _without_hidden(
+    lines: Sequence[BalanceLine], attributes: Sequence[Attribute]
+) -> tuple[BalanceLine, ...]:
+    """Drop what hidden groups are as features of the other side: it tells of them."""
+    hidden = {f"{one.column}={level}" for one in attributes for level in one.hidden}
+    return tuple(line for line in lines if line.feature not in hidden)
 
 
 def _largest(lines: Sequence[BalanceLine], group: str) -> tuple[float | None, float | None]:

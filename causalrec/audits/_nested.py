@@ -73,7 +73,8 @@ def hidden_among(
         for parts in partitions:
             if parts is not whole:
                 unions += _unions(whole, parts, active, counts)
-    return hidden_groups(counts, min_cell, unions=unions)
+    everybody: Cell = frozenset()  # provenance and notes count them
+    return hidden_groups(counts, min_cell, unions=unions, told=(everybody,))
 
 
 def _unions(

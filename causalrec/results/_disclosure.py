@@ -152,6 +152,7 @@ def hidden_groups(
     *,
     also: Iterable[Cell] = (),
     unions: Iterable[tuple[Cell, Sequence[Cell]]] = (),
+    told: Collection[Cell] = (),
 ) -> frozenset[Cell]:
     """Return the groups that must be hidden so that no small count follows from the others.
 
@@ -168,6 +169,8 @@ def hidden_groups(
     unions : iterable of (frozenset, sequence of frozenset)
         Groups that are made up of others although their names do not say so: a region and its
         countries.
+    told : collection of frozenset
+        Groups whose count is known anyhow, and not to be hidden to cover for others.
 
     Returns
     -------
@@ -189,14 +192,18 @@ def hidden_groups(
         if (total, frozenset(parts)) not in known
     ]
     while True:
-        found = _next_to_hide(counts, equations, hidden, min_cell)
+        found = _next_to_hide(counts, equations, hidden, min_cell, told)
         if found is None:
             return frozenset(hidden)
         hidden.add(found)
 
 
 def _next_to_hide(
-    counts: Mapping[Cell, int], equations: Sequence[Equation], hidden: set[Cell], min_cell: int
+    counts: Mapping[Cell, int],
+    equations: Sequence[Equation],
+    hidden: set[Cell],
+    min_cell: int,
+    told: Collection[Cell],
 ) -> Cell | None:
     """Return the smallest group that covers for one which is still derivable, or None."""
     exposed = determined(equations, hidden)
@@ -209,7 +216,7 @@ def _next_to_hide(
             continue
         shown = [cell for cell in equation.parts if cell not in hidden]
         whole = sum(counts.get(cell, 0) for cell in equation.parts) == counts.get(equation.total)
-        if not shown and whole and equation.total not in hidden:
+        if not shown and whole and equation.total not in hidden and equation.total not in told:
             shown = [equation.total]
         if shown:
             return min(shown, key=lambda cell: (counts.get(cell, 0), sorted(cell)))
