@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from causalrec.evaluation._lists import lists_of_cells
 from causalrec.evaluation._recommenders import Codes, Contender, FloatArray
 
 if TYPE_CHECKING:
@@ -259,12 +258,13 @@ class CellSource:
         """Rank the members of each user; what is not eligible or was seen does not compete."""
         competes = ~self._was_seen(block)
         found = {}
-        for name, prediction in block.predictions.items():
+        for contender in self.contenders:
             place = np.zeros(len(block), dtype=np.int64)
-            place[competes] = lists_of_cells(
+            prediction = block.predictions[contender.name]
+            place[competes] = contender.places(
                 block.users[competes], block.items[competes], prediction[competes]
             )
-            found[name] = place
+            found[contender.name] = place
         return replace(block, places=found)
 
     def _grid(self, users: slice) -> CellBlock:

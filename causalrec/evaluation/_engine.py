@@ -17,7 +17,7 @@ from causalrec.evaluation._groups import EVERYBODY, Group
 from causalrec.evaluation._law import OutcomeLaw
 from causalrec.evaluation._recommenders import FloatArray
 from causalrec.evaluation._shadow_influence import ShadowInfluence
-from causalrec.evaluation._terms import Term
+from causalrec.evaluation._terms import Named, Term
 from causalrec.inference import CellTotals, Estimate
 from causalrec.scores import dr_score
 
@@ -70,7 +70,7 @@ class Sums:
     weights: dict[tuple[str, str], Weights]
 
 
-def key(term: Term, estimator: str, group: Group = EVERYBODY) -> str:
+def key(term: Named, estimator: str, group: Group = EVERYBODY) -> str:
     """Return the internal label of one number."""
     return "|".join((term.metric, term.model, estimator, group.label))
 

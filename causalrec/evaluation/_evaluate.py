@@ -53,6 +53,7 @@ def evaluate(
     relevance_threshold: float | None = None,
     gain: GainForm = "linear",
     train: InteractionLog | None = None,
+    item_columns: str | Sequence[str] = (),
     clip: float | None = None,
     floor: float = 1e-3,
     level: float = 0.95,
@@ -62,23 +63,28 @@ def evaluate(
 
     Parameters
     ----------
-    models : Recommender, callable(users, items), or dict of name to either
-        A dict is compared in pairs: differences with intervals from the joint covariance, and one
-        Holm correction over all of them.
+    models : Recommender, callable(users, items), table, or dict of name to one of them
+        A table has user_id, item_id and score for every pair needed, or rank for the items listed
+        (list metrics only). A dict is compared in pairs: differences with intervals from the joint
+        covariance, and one Holm correction over all of them; of three or more, a table with
+        simultaneous (sup-t) intervals.
     log : InteractionLog
-        Ratings or candidates. The test part of a split has its own propensities (p times its
-        rate). Randomised rows: a log of them alone is evaluated plainly; a slice beside other rows
-        is compared with.
+        Ratings or candidates; any kind where no outcome enters (coverage@k). The test part of a
+        split has its own propensities (p times its rate). Randomised rows: a log of them alone is
+        evaluated plainly; a slice beside other rows is compared with.
     metrics : str or sequence of str
-        "mse", "mae", "dcg@k", "recall@k" (micro), "ndcg@k".
+        Weighted: "mse", "mae", "log-loss", "dcg@k", "recall@k" (micro), "precision@k",
+        "serendipity@k", "auc", "calibration-error". Plain on a randomised log, else of the outcome
+        model or declined: "ndcg@k", "macro-recall@k", "hit@k", "map@k", "mrr@k". Of the lists
+        alone: "coverage@k", "novelty@k", "intra-list-diversity@k", "miscalibration@k".
     estimator : {"snips", "ips", "dr", "naive", "plain"} or several of them, optional
         The first is the headline; naive always stands beside a weighted one. Default: "snips", or
         "plain" where all rows are randomised.
     propensity : Propensity, array, column name or float, optional
         Default: a logistic model on the graph's covariates.
     outcome_model : CellOutcomeModel, Recommender or callable, optional
-        For "dr", and for NDCG of a biased log; it must not be a model that is evaluated. Default:
-        a feature model, cross-fitted by user.
+        For "dr", and for NDCG and the like of a biased log; it must not be a model that is
+        evaluated. Default: a feature model, cross-fitted by user.
     graph : CausalGraph, optional
         Decides the covariates of what is fitted here.
     sampled : tuple
@@ -86,13 +92,16 @@ def evaluate(
     population : {"supported", "all"}
         "all" declines a point where support fails.
     relevance_threshold : float, optional
-        Outcomes at or above it are relevant: the gain of dcg and ndcg is then 0 or 1. Recall needs
-        it unless outcomes are 0 and 1.
+        Outcomes at or above it are relevant: the gain of dcg and ndcg is then 0 or 1. The other
+        list metrics of outcomes, and auc, need it unless outcomes are 0 and 1.
     gain : {"linear", "exponential"}
         Without a threshold: the outcome, or 2^outcome - 1.
     train : InteractionLog, optional
         Its cells neither compete in the lists nor count ("unseen" items); propensities are turned
-        into those of the cells outside it.
+        into those of the cells outside it. It is the history of novelty, serendipity and
+        miscalibration (default: the log).
+    item_columns : str or sequence of str
+        Columns of the item table by which intra-list-diversity and miscalibration compare items.
     clip : float, optional
         Propensities below it are raised to it (biased, counted).
     floor : float
@@ -109,10 +118,10 @@ def evaluate(
     Raises
     ------
     StudyError
-        For an unknown metric or estimator, "plain" on a biased log, recall without a threshold, or
-        an outcome model that is evaluated itself.
+        For an unknown metric or estimator, "plain" on a biased log, recall without a threshold, an
+        error of a table of lists, or an outcome model that is evaluated itself.
     DataError
-        If a model gives no finite prediction for an eligible cell.
+        If a model or a table gives no finite prediction for a cell that needs one.
 
     Notes
     -----
@@ -129,7 +138,10 @@ def evaluate(
     >>> [row.label for row in cr.evaluate(models, world.log, "mse", propensity=p).differences]
     ['mse: three - four']
     """
-    log.require("ratings", "candidates", purpose="an evaluation over cells, recorded or not")
+    asked = parse_metrics(metrics)
+    if any(metric.form != "lists" for metric in asked):
+        log.require("ratings", "candidates", purpose="an evaluation over cells, recorded or not")
+    columns = (item_columns,) if isinstance(item_columns, str) else tuple(item_columns)
     parts = parts_of(log)
     estimators, uniform = estimators_for(estimator, parts)
     used = parts.randomized if uniform else parts.selected
@@ -137,7 +149,7 @@ def evaluate(
     question = EvaluationQuestion(
         log=used,
         contenders=contenders(models),
-        metrics=parse_metrics(metrics),
+        metrics=asked,
         estimators=estimators,
         uniform=uniform,
         propensity=propensity_of_selected(propensity, parts),
@@ -152,6 +164,7 @@ def evaluate(
         floor=floor,
         level=level,
         seed=random_state,
+        item_columns=columns,
     )
     if gain not in {"linear", "exponential"}:
         raise StudyError(f"gain={gain!r} is not known: 'linear' or 'exponential'.")

@@ -60,6 +60,7 @@ class EvaluationQuestion:
     floor: float
     level: float
     seed: int | None
+    item_columns: tuple[str, ...] = ()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -67,14 +68,25 @@ class EvaluationQuestion:
         return tuple(c.name for c in self.contenders)
 
     @property
+    def measures_outcomes(self) -> bool:
+        """Whether an outcome enters any metric."""
+        return any(m.definition.outcome != "none" for m in self.metrics) or not self.metrics
+
+    @property
+    def weighs(self) -> bool:
+        """Whether a metric is weighted, or made of the outcome model's scores."""
+        return any(m.form in ("sum", "sample") for m in self.metrics) or not self.metrics
+
+    @property
     def gain(self) -> Gain:
         """What a listed outcome is worth."""
-        if self.threshold is None and any(m.definition.name == "recall" for m in self.metrics):
+        asking = [m.label for m in self.metrics if m.definition.outcome == "relevance"]
+        if self.threshold is None and asking:
             outcome = self.log.observed_cells().outcome
             if not np.isin(outcome, (0.0, 1.0)).all():
                 raise StudyError(
-                    "Recall asks which outcomes are relevant: pass relevance_threshold=..., for"
-                    " example 4 for ratings from 1 to 5."
+                    f"{asking[0]} asks which outcomes are relevant: pass relevance_threshold=...,"
+                    " for example 4 for ratings from 1 to 5."
                 )
             return Gain(1.0)
         return Gain(self.threshold, self.gain_form)
@@ -90,6 +102,7 @@ def config_of(question: EvaluationQuestion) -> dict[str, Any]:
         "relevance_threshold": question.threshold,
         "gain": question.gain_form,
         "unseen": question.train is not None,
+        "item_columns": list(question.item_columns),
         "clip": question.clip,
         "floor": question.floor,
     }

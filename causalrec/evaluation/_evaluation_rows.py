@@ -11,11 +11,13 @@ import numpy as np
 from causalrec.evaluation._engine import Sums, key
 from causalrec.evaluation._mean_rows import interval_method
 from causalrec.evaluation._plan import Plan
-from causalrec.evaluation._terms import ListTerm, LossTerm, Term
+from causalrec.evaluation._terms import ListTerm, LossTerm, Named
 from causalrec.inference import Estimate, holm
-from causalrec.results import Row, format_cell, rows_from_estimate
+from causalrec.results import Row, Table, format_cell, rows_from_estimate
 
 ALPHA = 0.05
+LEAST_FOR_BAND = 3
+"""Two models have one difference, whose own interval is the band."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class Measured:
     ----------
     estimate : Estimate
         Labelled by `key(term, estimator)`.
-    terms : tuple of Term
+    terms : tuple of terms
     estimators : tuple of str
         The first is the headline.
     populations : mapping of estimator to str
@@ -39,7 +41,7 @@ class Measured:
     """
 
     estimate: Estimate
-    terms: tuple[Term, ...]
+    terms: tuple[Named, ...]
     estimators: tuple[str, ...]
     populations: Mapping[str, str]
     counts: Mapping[str, int]
@@ -82,7 +84,7 @@ def value_rows(found: Measured, level: float) -> list[Row]:
 
 
 def _described(
-    found: Measured, label: str, shown: str, term: Term, estimator: str, level: float
+    found: Measured, label: str, shown: str, term: Named, estimator: str, level: float
 ) -> Sequence[Row]:
     one = found.estimate[label].relabel([shown])
     return rows_from_estimate(
@@ -122,7 +124,7 @@ def difference_rows(measured: Sequence[Measured], level: float) -> list[Row]:
 def _pairs(found: Measured, level: float) -> list[Row]:
     head = found.estimators[0]
     rows: list[Row] = []
-    by_metric: dict[str, list[Term]] = {}
+    by_metric: dict[str, list[Named]] = {}
     for term in found.terms:
         by_metric.setdefault(term.metric, []).append(term)
     for metric, terms in by_metric.items():
@@ -168,7 +170,7 @@ def measured_sums(plan: Plan, sums: Sums, populations: Mapping[str, str]) -> Mea
     }
     return Measured(
         estimate=sums.estimate,
-        terms=plan.terms,
+        terms=tuple(plan.terms),
         estimators=plan.estimators,
         populations=populations,
         counts={e: sums.weights[e, ""].n for e in plan.estimators},
@@ -178,12 +180,51 @@ def measured_sums(plan: Plan, sums: Sums, populations: Mapping[str, str]) -> Mea
     )
 
 
-def evaluation_answer(rows: Sequence[Row], differences: Sequence[Row], estimator: str) -> str:
+def simultaneous_tables(measured: Sequence[Measured], level: float) -> list[Table]:
+    """Return, for each metric of three models or more, all pairs under one band (sup-t)."""
+    lines: list[tuple[str, str, float, float, float]] = []
+    for found in measured:
+        head = found.estimators[0]
+        if head == "regression":
+            continue
+        for metric in dict.fromkeys(term.metric for term in found.terms):
+            own = [term for term in found.terms if term.metric == metric]
+            if len(own) < LEAST_FOR_BAND:
+                continue
+            gaps = {
+                f"{a.model} - {b.model}": {key(a, head): 1.0, key(b, head): -1.0}
+                for a, b in combinations(own, 2)
+            }
+            contrasts = found.estimate.contrast(gaps)
+            band = contrasts.simultaneous_interval(level)
+            lines += [
+                (found.name[metric], label, float(value), float(low), float(high))
+                for label, value, (low, high) in zip(gaps, contrasts.value, band, strict=True)
+            ]
+    if not lines:
+        return []
+    return [
+        Table(
+            name="simultaneous",
+            title="All pairs of models at once",
+            columns=("metric", "difference", "value", "lower", "upper"),
+            rows=tuple(lines),
+            caption=f"Within each metric all intervals hold together with {level:.0%} confidence"
+            " (sup-t): the best of several is better than another where theirs leaves 0 out.",
+        )
+    ]
+
+
+def evaluation_answer(rows: Sequence[Row], differences: Sequence[Row]) -> str:
     """Return the first metric of every model, and what can be said of their differences."""
-    first = [row for row in rows if row.metric == rows[0].metric and row.estimator == estimator]
+    metric, estimator = rows[0].metric, rows[0].estimator
+    first = [row for row in rows if row.metric == metric and row.estimator == estimator]
+    how = "Of lists" if estimator == "lists" else f"By {estimator}"
+    if rows[0].status == "not_estimable" and all(row.status == "not_estimable" for row in rows):
+        return f"{rows[0].label} is {rows[0].note or 'not estimable'}."
     parts = [f"{row.label} {_with_interval(row)}" for row in first]
-    text = f"By {estimator} over {rows[0].population}: {'; '.join(parts)}."
-    on_first = [row for row in differences if row.metric == f"difference of {rows[0].metric}"]
+    text = f"{how} over {rows[0].population}: {'; '.join(parts)}."
+    on_first = [row for row in differences if row.metric == f"difference of {metric}"]
     if not on_first:
         return text
     verdicts = [f"{row.label}: {format_cell(row.value)}, {row.note}" for row in on_first]

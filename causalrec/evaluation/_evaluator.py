@@ -4,46 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from causalrec.errors import StudyError
 from causalrec.evaluation import _assumptions
 from causalrec.evaluation._cells import CellSource
-from causalrec.evaluation._engine import NEEDS_MEAN, NEEDS_WEIGHT, Sums
+from causalrec.evaluation._displays import DisplayValues, display_values
+from causalrec.evaluation._engine import NEEDS_WEIGHT, Sums
+from causalrec.evaluation._evaluation_nuisances import (
+    check_question,
+    given,
+    outcome_model_of,
+    uniform_propensity,
+    weights_of,
+)
 from causalrec.evaluation._evaluation_options import EvaluationQuestion, config_of
+from causalrec.evaluation._evaluation_parts import (
+    declined_rows,
+    list_note,
+    measured_displays,
+    measured_lists,
+)
 from causalrec.evaluation._evaluation_rows import (
     Measured,
     difference_rows,
     evaluation_answer,
     measured_sums,
+    simultaneous_tables,
     value_rows,
 )
 from causalrec.evaluation._held_out import held_out
-from causalrec.evaluation._imputation import Imputation, imputation_of, refuse_the_evaluated
-from causalrec.evaluation._ndcg import (
-    DECLINED,
+from causalrec.evaluation._history import History
+from causalrec.evaluation._imputation import Imputation
+from causalrec.evaluation._law import Gain
+from causalrec.evaluation._plan import Plan
+from causalrec.evaluation._samples import SampleTerm, sample_estimate
+from causalrec.evaluation._setup import Weighting, identify_mean, slice_rate
+from causalrec.evaluation._shadow_assumptions import shadow_assumptions
+from causalrec.evaluation._terms import (
+    ListTerm,
+    LossTerm,
+    OutcomeTerm,
+    Term,
+    needs_popularity,
+    sum_term,
+)
+from causalrec.evaluation._whole_lists import (
     ListValues,
     from_outcome_model,
     on_slice,
     terms_of,
 )
-from causalrec.evaluation._plan import Plan
-from causalrec.evaluation._setup import (
-    Weighting,
-    identify_mean,
-    slice_rate,
-    weighting,
-)
-from causalrec.evaluation._shadow_assumptions import shadow_assumptions
-from causalrec.evaluation._terms import ListTerm, LossTerm, Term
-from causalrec.evaluation.metrics import Metric
+from causalrec.evaluation.metrics import Metric, popularity_places
+from causalrec.evaluation.metrics._model import Form
 from causalrec.inference import Estimate
 from causalrec.results import Assumption, Row, Table, multiplicity, provenance
-
-if TYPE_CHECKING:
-    from causalrec.interactions import InteractionLog
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,23 +81,19 @@ class Evaluator:
     @classmethod
     def of(cls, question: EvaluationQuestion) -> Evaluator:
         """Resolve the propensities, fit what has to be fitted."""
+        check_question(question)
         log = question.log
-        ranked = any(m.scope == "list" and m.additive for m in question.metrics)
-        if ranked and log.kind == "candidates" and not log.one_row_per_cell:
-            raise StudyError(
-                "Some (user, item) pairs have several candidate rows, so a list would hold an item"
-                " twice. Evaluate 'mse' and 'mae', or keep one row a pair."
-            )
         weights = None
-        if not question.uniform and NEEDS_WEIGHT & set(question.estimators):
-            weights = _weights(question)
-        imputation = _imputation(question, weights)
+        weighted = question.measures_outcomes and NEEDS_WEIGHT & set(question.estimators)
+        if not question.uniform and weighted:
+            weights = weights_of(question)
+        imputation = outcome_model_of(question, weights)
         source = CellSource(
             log,
-            propensity=_uniform_propensity(log) if question.uniform else _given(weights),
+            propensity=uniform_propensity(log) if question.uniform else given(weights),
             support=None if weights is None else weights.support,
             contenders=question.contenders,
-            rank=ranked,
+            rank=any(m.scope == "list" and m.additive for m in question.metrics),
             imputation=imputation,
             excluded=question.train,
             clip=question.clip,
@@ -92,46 +102,94 @@ class Evaluator:
 
     def answer(self) -> Evaluated:
         """Compute every metric and put the result together."""
-        measured, declined, notes = [], [], []
+        question = self.question
+        measured, without, notes = [], [], []
         plan, sums = self._additive()
         if plan is not None and sums is not None:
             measured.append(measured_sums(plan, sums, self.populations(sums)))
-        lists = [m for m in self.question.metrics if not m.additive]
+        samples = self._of_form("sample")
+        if samples:
+            sums = sums or self._plan((OutcomeTerm(),)).run()
+            measured.append(self._samples(samples, sums))
+        lists = self._of_form("gains")
         if lists:
             values = self._lists(lists)
             if values is None:
-                declined = _declined(lists, self.question)
+                without = declined_rows(lists, question)
             else:
-                measured.append(_measured_lists(values, lists, self.question))
-                notes.append(_list_note(values))
-        rows = [row for found in measured for row in value_rows(found, self.question.level)]
-        differences = difference_rows(measured, self.question.level)
+                measured.append(measured_lists(values, lists, question))
+                notes.append(list_note(values, lists))
+        for shown in self._displays():
+            measured.append(measured_displays(shown, question))
+            if shown.n_without:
+                label = shown.terms[0].metric
+                notes.append(f"{label}: {shown.n_without:,} users are left out, without a value.")
+        rows = [row for found in measured for row in value_rows(found, question.level)]
+        differences = difference_rows(measured, question.level)
         rows = self._where_support_fails(rows, sums)
-        content = self._content((*rows, *declined), differences, sums, notes)
-        return Evaluated(content, plan, None if sums is None else sums.estimate)
+        content = self._content((*rows, *without), differences, sums, notes)
+        content["tables"] = (*content["tables"], *simultaneous_tables(measured, question.level))
+        return Evaluated(content, plan, None if plan is None or sums is None else sums.estimate)
 
-    def _additive(self) -> tuple[Plan | None, Sums | None]:
+    def _of_form(self, form: Form) -> list[Metric]:
+        return [metric for metric in self.question.metrics if metric.form == form]
+
+    def terms(self) -> tuple[LossTerm | ListTerm, ...]:
+        """Return the sums over cells, one a metric and model."""
         question = self.question
-        terms: list[Term] = []
-        for metric in question.metrics:
-            if not metric.additive:
-                continue
-            for model in question.models:
-                if metric.scope == "cell":
-                    terms.append(LossTerm(metric, model))
-                else:
-                    terms.append(ListTerm(metric, model, question.gain))
-        if not terms:
-            return None, None
-        plan = Plan(
+        metrics = self._of_form("sum")
+        popularity = None
+        if any(needs_popularity(metric) for metric in metrics):
+            known_by = History.of(question.log, question.train).known_by
+            popularity = popularity_places(known_by)
+        gain = question.gain if any(metric.scope == "list" for metric in metrics) else Gain()
+        return tuple(
+            sum_term(metric, model, gain, popularity)
+            for metric in metrics
+            for model in question.models
+        )
+
+    def _plan(self, terms: tuple[Term, ...]) -> Plan:
+        question = self.question
+        return Plan(
             source=self.source,
-            terms=tuple(terms),
+            terms=terms,
             estimators=question.estimators,
             law=None if self.imputation is None else self.imputation.law,
             sampled=question.sampled,
             level=question.level,
         )
+
+    def _additive(self) -> tuple[Plan | None, Sums | None]:
+        terms = self.terms()
+        if not terms:
+            return None, None
+        plan = self._plan(terms)
         return plan, plan.run()
+
+    def _samples(self, metrics: Sequence[Metric], sums: Sums) -> Measured:
+        question = self.question
+        asking = any(metric.definition.outcome == "relevance" for metric in metrics)
+        terms = tuple(SampleTerm(metric, one) for metric in metrics for one in question.models)
+        estimate = sample_estimate(
+            replace(self.source, rank=False),
+            terms,
+            question.estimators,
+            law=None if self.imputation is None else self.imputation.law,
+            gain=question.gain if asking else None,
+            sampled=question.sampled,
+            level=question.level,
+        )
+        return Measured(
+            estimate=estimate,
+            terms=terms,
+            estimators=question.estimators,
+            populations=self.populations(sums),
+            counts={e: sums.weights[e, ""].n for e in question.estimators},
+            unit="cells",
+            name={metric.label: metric.label for metric in metrics},
+            higher_is_better={m.label: m.definition.higher_is_better for m in metrics},
+        )
 
     def _lists(self, metrics: Sequence[Metric]) -> ListValues | None:
         question = self.question
@@ -142,6 +200,19 @@ class Evaluator:
             return None
         source = replace(self.source, rank=False, every_cell=True)
         return from_outcome_model(source, terms, self.imputation.law, question.gain, question.level)
+
+    def _displays(self) -> tuple[DisplayValues, ...]:
+        question, metrics = self.question, self._of_form("lists")
+        if not metrics:
+            return ()
+        return display_values(
+            question.log,
+            question.train,
+            question.contenders,
+            metrics,
+            question.item_columns,
+            question.level,
+        )
 
     def populations(self, sums: Sums) -> Mapping[str, str]:
         """Return whom each estimator speaks of."""
@@ -189,8 +260,10 @@ class Evaluator:
         return {
             "kind": "evaluation",
             "title": "Evaluation of recommenders",
-            "question": "How good would each model be, had selection not been at work?",
-            "answer": evaluation_answer(rows, differences, question.estimators[0]),
+            "question": "How good would each model be, had selection not been at work?"
+            if question.measures_outcomes
+            else "What do these recommenders list?",
+            "answer": evaluation_answer(rows, differences),
             "rows": (*rows, *differences),
             "tables": tables,
             "assumptions": self.stated(sums),
@@ -210,6 +283,8 @@ class Evaluator:
         """Return what the evaluation rests on."""
         from causalrec.nuisances import ShadowPropensity
 
+        if not self.question.measures_outcomes:
+            return (_assumptions.speaks_of(("user",)),)
         question, found = self.question, []
         head = question.estimators[0]
         if question.uniform:
@@ -246,13 +321,17 @@ class Evaluator:
         conventions = {
             m.definition.name: m.definition.convention
             for m in question.metrics
-            if m.additive or question.uniform
+            if m.form != "gains" or question.uniform
         }
         notes += [f"{name}: {words}." for name, words in conventions.items()]
-        if any(m.scope == "list" for m in question.metrics):
+        if any(m.definition.outcome == "relevance" for m in question.metrics) or any(
+            m.scope == "list" and m.definition.outcome == "any" for m in question.metrics
+        ):
             notes.append(f"In lists the {question.gain.words}.")
+        notes += [note for one in question.contenders for note in one.notes(question.log)]
         part = question.log.part
-        if part is not None and part.rate < 1.0 and not question.uniform:
+        weighed = question.weighs and not question.uniform
+        if part is not None and part.rate < 1.0 and weighed:
             notes.append(
                 f"The log is the {part.name} part of a split: its propensities are those of the"
                 f" whole log times {part.rate:.3g}"
@@ -265,96 +344,3 @@ def _of_supported(row: Row) -> Row:
     suffix = ", supported cells"
     parents = tuple(f"{parent}{suffix}" for parent in row.derived_from)
     return row.model_copy(update={"label": f"{row.label}{suffix}", "derived_from": parents})
-
-
-def _weights(question: EvaluationQuestion) -> Weighting:
-    estimand = identify_mean(question.graph, False, question.propensity)[0]
-    return weighting(question.propensity, question.log, question.graph, estimand, question.floor)
-
-
-def _given(weights: Weighting | None) -> Any:
-    return None if weights is None else weights.propensity
-
-
-def _uniform_propensity(log: InteractionLog) -> Any:
-    from causalrec.nuisances import KnownPropensity
-
-    if log.kind == "candidates":
-        assert log.exposure is not None
-        return KnownPropensity(float(log.exposure.mean()), "exposure")
-    rate, own = slice_rate(log, None)
-    return KnownPropensity(rate, "observed", sampling_rate=own)
-
-
-def _imputation(question: EvaluationQuestion, weights: Weighting | None) -> Imputation | None:
-    """Return the outcome model where one is needed, never one that is evaluated."""
-    lists = any(not m.additive for m in question.metrics)
-    needed = bool(NEEDS_MEAN & set(question.estimators))
-    if not needed and (question.outcome_model is None or not lists or question.uniform):
-        return None
-    refuse_the_evaluated(question.outcome_model, question.contenders)
-    found = imputation_of(
-        question.outcome_model,
-        question.log,
-        graph=question.graph,
-        propensity=_given(weights),
-        seed=question.seed,
-    )
-    cells = question.log.observed_cells()
-    mean = found.cells(question.log, cells.users, cells.items)
-    for contender in question.contenders:
-        prediction = contender.predict(question.log, cells.users, cells.items)
-        if len(mean) and np.allclose(mean, prediction, rtol=1e-9, atol=1e-9):
-            raise StudyError(
-                f"The outcome model predicts what {contender.name!r} predicts: it would judge"
-                " itself. Pass another one, or None for a cross-fitted feature model."
-            )
-    return found
-
-
-def _declined(metrics: Sequence[Metric], question: EvaluationQuestion) -> list[Row]:
-    several = len(question.models) > 1
-    return [
-        Row(
-            label=f"{model}: {metric.label}" if several else metric.label,
-            metric=metric.label,
-            estimator=question.estimators[0],
-            population="recorded cells",
-            status="not_estimable",
-            note=DECLINED,
-        )
-        for metric in metrics
-        for model in question.models
-    ]
-
-
-def _measured_lists(
-    values: ListValues, metrics: Sequence[Metric], question: EvaluationQuestion
-) -> Measured:
-    estimator = "plain" if question.uniform else "regression"
-    population = (
-        "recorded cells of the slice" if question.uniform else "expected gains of supported cells"
-    )
-    return Measured(
-        estimate=values.estimate,
-        terms=terms_of(metrics, question.models, question.gain),
-        estimators=(estimator,),
-        populations={estimator: population},
-        counts={estimator: values.n_users},
-        unit="users",
-        name={m.label: f"{m.label}{values.suffix}" for m in metrics},
-        higher_is_better={m.label: m.definition.higher_is_better for m in metrics},
-    )
-
-
-def _list_note(values: ListValues) -> str:
-    note = (
-        f"NDCG: {values.n_without:,} users without a positive gain are left out; its interval is"
-        " for new users of this catalogue."
-    )
-    if "outcome model" not in values.suffix:
-        return note
-    return (
-        f"{note} All members compete, by expected gain. It is the outcome model's opinion: the"
-        " interval leaves out that model's error, and no verdict is drawn from it."
-    )

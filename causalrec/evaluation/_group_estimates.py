@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from causalrec.errors import StudyError
 from causalrec.evaluation._common_support import common_support, shared_words
 from causalrec.evaluation._engine import Sums, Weights, accumulate
 from causalrec.evaluation._evaluation_options import EvaluationQuestion, estimators_for
@@ -14,7 +15,7 @@ from causalrec.evaluation._groups import EVERYBODY, Group, groups_by
 from causalrec.evaluation._law import GainForm
 from causalrec.evaluation._recommenders import contenders
 from causalrec.evaluation._setup import parts_of
-from causalrec.evaluation._terms import ListTerm, LossTerm, OutcomeTerm, Term
+from causalrec.evaluation._terms import OutcomeTerm, Term
 from causalrec.evaluation.metrics import parse_metrics
 from causalrec.inference import Estimate
 from causalrec.results import Assumption
@@ -152,6 +153,7 @@ def group_estimates(
     used = parts.randomized if uniform else parts.selected
     assert used is not None
     asked = [name for name in metrics if name != MEAN]
+    _refuse_what_does_not_add_up(asked)
     question = EvaluationQuestion(
         log=used,
         contenders=contenders(model) if asked else (),
@@ -172,6 +174,18 @@ def group_estimates(
         seed=random_state,
     )
     return _Grouped(Evaluator.of(question), tuple(metrics), columns, tuple(provider_columns)).run()
+
+
+def _refuse_what_does_not_add_up(asked: Sequence[str]) -> None:
+    wrong = (
+        [metric.label for metric in parse_metrics(asked) if not metric.additive] if asked else []
+    )
+    if wrong:
+        raise StudyError(
+            f"{', '.join(wrong)} cannot be parted by group here: metrics that are sums over cells"
+            " can (mse, mae, log-loss, dcg@k, recall@k, precision@k, serendipity@k). Evaluate the"
+            " groups' own logs one by one instead."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,19 +234,8 @@ class _Grouped:
     @property
     def terms(self) -> dict[str, Term]:
         """The metrics as terms."""
-        question = self.evaluator.question
-        known = {m.label: m for m in question.metrics}
-        found: dict[str, Term] = {}
-        for name in self.metrics:
-            if name == MEAN:
-                found[name] = OutcomeTerm()
-                continue
-            metric, model = known[name], question.models[0]
-            if metric.scope == "cell":
-                found[name] = LossTerm(metric, model)
-            else:
-                found[name] = ListTerm(metric, model, question.gain)
-        return found
+        known = {term.metric: term for term in self.evaluator.terms()}
+        return {name: OutcomeTerm() if name == MEAN else known[name] for name in self.metrics}
 
     def _accumulate(
         self, support: Support | None, groups: Sequence[Group], by_provider: bool

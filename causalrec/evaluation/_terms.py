@@ -7,19 +7,20 @@ fraction line.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from causalrec.evaluation._cells import CellBlock
 from causalrec.evaluation._law import Gain, OutcomeLaw
 from causalrec.evaluation._recommenders import FloatArray
-from causalrec.evaluation.metrics import Metric
+from causalrec.evaluation.metrics import Metric, unexpectedness
 
 
-class Term(Protocol):
-    """A function h of one cell's outcome, and what a sum of it is divided by."""
+class Named(Protocol):
+    """What a number is called by."""
 
     @property
     def metric(self) -> str:
@@ -28,6 +29,10 @@ class Term(Protocol):
     @property
     def model(self) -> str:
         """The model it belongs to; "" for none."""
+
+
+class Term(Named, Protocol):
+    """A function h of one cell's outcome, and what a sum of it is divided by."""
 
     @property
     def per_user(self) -> bool:
@@ -91,7 +96,12 @@ class LossTerm:
         prediction = block.predictions[self.model]
         if self.metric == "mse":
             return law.squared_error(mean, prediction)
-        return law.absolute_error(mean, prediction)
+        if self.metric == "mae":
+            return law.absolute_error(mean, prediction)
+        chance = np.clip(mean, 0.0, 1.0)  # a log-loss is linear in an outcome of 0 or 1
+        ones = self.definition.loss(np.ones_like(chance), prediction)
+        zeros = self.definition.loss(np.zeros_like(chance), prediction)
+        return chance * ones + (1.0 - chance) * zeros
 
     def base(self, outcome: FloatArray) -> None:
         """Return None: it is divided by cells."""
@@ -102,11 +112,18 @@ class LossTerm:
 
 @dataclass(frozen=True)
 class ListTerm:
-    """The gain of the items that one model lists, weighted by place."""
+    """The gain of the items that one model lists, weighted by place.
+
+    Attributes
+    ----------
+    popularity : int64 array (n_items,) or None
+        Places of the items by popularity: the weight is then also how far above it they stand.
+    """
 
     definition: Metric
     model: str
     gain: Gain
+    popularity: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     @property
     def metric(self) -> str:
@@ -135,4 +152,23 @@ class ListTerm:
         return None if self.per_user else law.gain(mean, self.gain)
 
     def _weight(self, block: CellBlock) -> FloatArray:
-        return np.asarray(self.definition.place_weight(block.places[self.model]))
+        place = block.places[self.model]
+        weight = self.definition.place_weight(place)
+        if self.popularity is None:
+            return weight
+        ahead = unexpectedness(place, self.popularity[block.items], len(self.popularity))
+        return weight * ahead
+
+
+def sum_term(
+    metric: Metric, model: str, gain: Gain, popularity: npt.NDArray[np.int64] | None
+) -> LossTerm | ListTerm:
+    """Return the term of a metric that is a sum over cells."""
+    if metric.scope == "cell":
+        return LossTerm(metric, model)
+    return ListTerm(metric, model, gain, popularity if needs_popularity(metric) else None)
+
+
+def needs_popularity(metric: Metric) -> bool:
+    """Return whether the metric asks which items are popular."""
+    return metric.definition.name == "serendipity"

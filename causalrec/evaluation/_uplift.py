@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from causalrec.errors import StudyError
 from causalrec.evaluation._held_out import KnowsItsCells
-from causalrec.evaluation._lists import lists_of_cells
 from causalrec.evaluation._recommenders import Contender, FloatArray, contenders
 from causalrec.inference import Estimate, holm
 from causalrec.results import (
@@ -127,7 +126,7 @@ def evaluate_uplift(
         raise StudyError(f"{RANDOM_LIST!r} is the name of the baseline: call the model otherwise.")
     arms = _two_arms(log, graph, propensity, outcome_model, estimator, n_folds, random_state)
     cells = _Cells.of(log)
-    weights = [cells.listed(one.predict(log, cells.users, cells.items), k) for one in named]
+    weights = [cells.listed(one, log, k) for one in named]
     weights.append(cells.at_random(k))
     weight = np.column_stack(weights)
     names = [*(one.name for one in named), RANDOM_LIST]
@@ -222,9 +221,10 @@ class _Cells:
         """Candidates of each user, 0 for users without any."""
         return np.bincount(self.users)
 
-    def listed(self, prediction: FloatArray, k: int) -> FloatArray:
-        """Return each row's weight in the lists of the k best predictions, (n_rows,)."""
-        inside = lists_of_cells(self.users, self.items, prediction) <= k
+    def listed(self, one: Contender, log: InteractionLog, k: int) -> FloatArray:
+        """Return each row's weight in the lists of a model's k best candidates, (n_rows,)."""
+        place = one.places(self.users, self.items, one.predict(log, self.users, self.items))
+        inside = (place >= 1) & (place <= k)
         return np.asarray((inside / self.rows)[self.of_row])
 
     def at_random(self, k: int) -> FloatArray:

@@ -8,14 +8,27 @@ from causalrec.evaluation._law import BernoulliLaw, Gain, ResidualLaw
 from causalrec.evaluation._lists import lists_of_cells, places
 from causalrec.evaluation.metrics import REGISTRY, normalised_gain, parse_metric, parse_metrics
 
+SUMS = {"mse", "mae", "log-loss", "dcg", "recall", "precision", "serendipity"}
+SAMPLES = {"auc", "calibration-error"}
+GAINS = {"ndcg", "macro-recall", "hit", "map", "mrr"}
+LISTS = {"coverage", "novelty", "intra-list-diversity", "miscalibration"}
+
 
 def test_each_definition_says_where_it_comes_from_and_how_it_adds_up():
-    assert set(REGISTRY) == {"mse", "mae", "dcg", "ndcg", "recall"}
+    assert set(REGISTRY) == SUMS | SAMPLES | GAINS | LISTS | {"uplift"}
     for name, definition in REGISTRY.items():
         assert definition.name == name
         assert definition.paper
         assert definition.convention
-    assert [name for name, found in REGISTRY.items() if not found.additive] == ["ndcg"]
+        assert bool(definition.why_not_weighted) == (definition.form == "gains")
+    for form, names in {"sum": SUMS, "sample": SAMPLES, "gains": GAINS, "lists": LISTS}.items():
+        assert {name for name, found in REGISTRY.items() if found.form == form} == names
+    assert {name for name, found in REGISTRY.items() if found.additive} == SUMS
+
+
+def test_names_are_read_with_hyphens_or_underscores():
+    assert parse_metric("log_loss").label == "log-loss"
+    assert parse_metric("Macro_Recall@3").label == "macro-recall@3"
 
 
 def test_dcg_of_one_list_by_hand():

@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 Scope = Literal["cell", "list"]
 Per = Literal["cell", "user", "relevant"]
+Form = Literal["sum", "sample", "gains", "lists", "arms"]
+Outcome = Literal["any", "binary", "relevance", "none"]
 
 
 @dataclass(frozen=True)
@@ -25,36 +28,55 @@ class MetricDefinition:
         As users write it, without the cut-off: "dcg".
     scope : {"cell", "list"}
         A cell metric compares an outcome with a prediction; a list metric looks at the places
-        of a ranked list.
-    additive : bool
-        The metric is a ratio of two sums over cells, each term a function of one cell's outcome.
-        Only such metrics can be weighted by inverse propensities; a normaliser that depends on
-        the other cells of the user (the ideal DCG of NDCG) cannot.
+        of a ranked list and has a cut-off.
+    form : {"sum", "sample", "gains", "lists", "arms"}
+        How it is made, and hence what selection does to it. "sum": a ratio of two sums over
+        cells, each term a function of one cell's outcome; weights repair it. "sample": a smooth
+        function of the weighted cells of all users together (pairs, bins); weights repair it up
+        to terms that vanish with the number of cells. "gains": a function of all outcomes of one
+        user, who has few recorded; no weight repairs it. "lists": no outcome enters, so that
+        selection does not either. "arms": outcomes with and without exposure.
     per : {"cell", "user", "relevant"}
-        What the sum is divided by.
+        What a sum is divided by.
     higher_is_better : bool
         The direction in which a model is better.
     paper, convention : str
         Where the formula is from, and the choices that papers leave open.
+    outcome : {"any", "binary", "relevance", "none"}
+        What it asks of outcomes: any number; 0 or 1 in the log; 0 or 1, by a threshold where the
+        log has other numbers; nothing.
     loss : callable, optional
-        `(outcome, prediction) -> loss` a cell, for `scope="cell"`.
+        `(outcome, prediction) -> loss` a cell, for sums with `scope="cell"`.
     place_weight : callable, optional
         `(place, k) -> weight` of a 1-based place in the list, 0 beyond `k` and for place 0 (not
-        ranked), for additive list metrics.
+        ranked), for sums with `scope="list"`.
     whole_list : callable, optional
-        `(gain in list order, gain in ideal order, k) -> value` a user, for what is not additive.
+        `(gains in list order, gains in ideal order, sum of all gains of the user, k) -> value` a
+        user, for "gains".
+    why_not_weighted : str
+        For "gains": what about it no weight repairs.
+    item_columns : bool
+        It compares items by columns of the item table.
     """
 
     name: str
     scope: Scope
-    additive: bool
+    form: Form
     per: Per
     higher_is_better: bool
     paper: str
     convention: str
+    outcome: Outcome = "any"
     loss: Callable[[FloatArray, FloatArray], FloatArray] | None = None
-    place_weight: Callable[[npt.NDArray[np.int64], int], FloatArray] | None = None
-    whole_list: Callable[[FloatArray, FloatArray, int], FloatArray] | None = None
+    place_weight: Callable[[IntArray, int], FloatArray] | None = None
+    whole_list: Callable[[FloatArray, FloatArray, FloatArray, int], FloatArray] | None = None
+    why_not_weighted: str = ""
+    item_columns: bool = False
+
+    @property
+    def additive(self) -> bool:
+        """Whether it is a ratio of sums over cells."""
+        return self.form == "sum"
 
 
 @dataclass(frozen=True)
@@ -79,15 +101,20 @@ class Metric:
 
     @property
     def additive(self) -> bool:
-        """Whether inverse-propensity weights can repair it."""
+        """Whether it is a ratio of sums over cells."""
         return self.definition.additive
+
+    @property
+    def form(self) -> Form:
+        """How it is made: see `MetricDefinition`."""
+        return self.definition.form
 
     @property
     def scope(self) -> Scope:
         """Whether it looks at cells or at lists."""
         return self.definition.scope
 
-    def place_weight(self, place: npt.NDArray[np.int64]) -> FloatArray:
+    def place_weight(self, place: IntArray) -> FloatArray:
         """Return the weight of each 1-based place of a list (additive list metrics only)."""
         if self.definition.place_weight is None or self.cutoff is None:
             raise TypeError(f"{self.label} has no weight by place")

@@ -6,7 +6,27 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from causalrec.errors import StudyError, near_miss
-from causalrec.evaluation.metrics import dcg, mae, mse, ndcg, recall
+from causalrec.evaluation.metrics import (
+    auc,
+    average_precision,
+    calibration_error,
+    coverage,
+    dcg,
+    hit,
+    intra_list_diversity,
+    log_loss,
+    macro_recall,
+    mae,
+    miscalibration,
+    mse,
+    ndcg,
+    novelty,
+    precision,
+    recall,
+    reciprocal_rank,
+    serendipity,
+    uplift,
+)
 from causalrec.evaluation.metrics._model import Metric
 
 REGISTRY = MappingProxyType(
@@ -15,9 +35,23 @@ REGISTRY = MappingProxyType(
         for definition in (
             mse.DEFINITION,
             mae.DEFINITION,
+            log_loss.DEFINITION,
+            auc.DEFINITION,
+            calibration_error.DEFINITION,
             dcg.DEFINITION,
-            ndcg.DEFINITION,
             recall.DEFINITION,
+            precision.DEFINITION,
+            serendipity.DEFINITION,
+            ndcg.DEFINITION,
+            macro_recall.DEFINITION,
+            hit.DEFINITION,
+            average_precision.DEFINITION,
+            reciprocal_rank.DEFINITION,
+            coverage.DEFINITION,
+            novelty.DEFINITION,
+            intra_list_diversity.DEFINITION,
+            miscalibration.DEFINITION,
+            uplift.DEFINITION,
         )
     }
 )
@@ -29,7 +63,7 @@ def parse_metric(text: str) -> Metric:
     Parameters
     ----------
     text : str
-        A name of the registry; list metrics carry their cut-off after "@".
+        A name of the registry, with "-" or "_"; list metrics carry their cut-off after "@".
 
     Raises
     ------
@@ -42,7 +76,7 @@ def parse_metric(text: str) -> Metric:
     >>> metric.definition.name, metric.cutoff, metric.additive
     ('recall', 10, True)
     """
-    name, _, cut = text.strip().lower().partition("@")
+    name, _, cut = text.strip().lower().replace("_", "-").partition("@")
     if name not in REGISTRY:
         raise StudyError(
             f"There is no metric {text!r}.{near_miss(name, REGISTRY)}"

@@ -36,7 +36,7 @@ def logarithmic_discount(place: npt.NDArray[np.int64], k: int) -> FloatArray:
 DEFINITION = MetricDefinition(
     name="dcg",
     scope="list",
-    additive=True,
+    form="sum",
     per="user",
     higher_is_better=True,
     paper="Jarvelin & Kekalainen (2002); discount of Burges et al. (2005)",

@@ -25,7 +25,7 @@ def absolute_error(outcome: FloatArray, prediction: FloatArray) -> FloatArray:
 DEFINITION = MetricDefinition(
     name="mae",
     scope="cell",
-    additive=True,
+    form="sum",
     per="cell",
     higher_is_better=False,
     paper="Schnabel et al. (2016), eq. 3",

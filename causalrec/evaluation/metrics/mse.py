@@ -26,7 +26,7 @@ def squared_error(outcome: FloatArray, prediction: FloatArray) -> FloatArray:
 DEFINITION = MetricDefinition(
     name="mse",
     scope="cell",
-    additive=True,
+    form="sum",
     per="cell",
     higher_is_better=False,
     paper="Schnabel et al. (2016), eq. 3",

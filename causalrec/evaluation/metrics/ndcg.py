@@ -46,10 +46,14 @@ def normalised_gain(listed: FloatArray, ideal: FloatArray, k: int) -> FloatArray
     return value
 
 
+def _of_lists(listed: FloatArray, ideal: FloatArray, total: FloatArray, k: int) -> FloatArray:
+    return normalised_gain(listed, ideal, k)
+
+
 DEFINITION = MetricDefinition(
     name="ndcg",
     scope="list",
-    additive=False,
+    form="gains",
     per="user",
     higher_is_better=True,
     paper="Jarvelin & Kekalainen (2002)",
@@ -57,5 +61,6 @@ DEFINITION = MetricDefinition(
         "only the user's recorded items compete, ties go to the item that comes first in the"
         " log's item table, users without a positive gain are left out and counted"
     ),
-    whole_list=normalised_gain,
+    whole_list=_of_lists,
+    why_not_weighted="its normaliser depends on all of a user's outcomes",
 )

@@ -27,7 +27,7 @@ def within_list(place: npt.NDArray[np.int64], k: int) -> FloatArray:
 DEFINITION = MetricDefinition(
     name="recall",
     scope="list",
-    additive=True,
+    form="sum",
     per="relevant",
     higher_is_better=True,
     paper="micro-averaged recall; weighting as in Schnabel et al. (2016)",
@@ -35,5 +35,6 @@ DEFINITION = MetricDefinition(
         "micro: relevant cells of all users are pooled, so users count by their relevant items;"
         " ties go to the item that comes first in the log's item table"
     ),
+    outcome="relevance",
     place_weight=within_list,
 )

@@ -1,4 +1,8 @@
-"""NDCG, which no weight repairs: plain on randomised slices, else from the outcome model."""
+"""Metrics of whole lists of gains, which no weight repairs (NDCG, MAP, hits and the like).
+
+On randomised slices they are plain; on a biased log they come from the outcome model or are
+declined.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +15,25 @@ from causalrec.evaluation._cells import CellSource, Coverage
 from causalrec.evaluation._engine import key
 from causalrec.evaluation._law import Gain, OutcomeLaw
 from causalrec.evaluation._lists import lists_of_cells
-from causalrec.evaluation._recommenders import Codes, FloatArray
+from causalrec.evaluation._recommenders import Codes, Contender, FloatArray
 from causalrec.evaluation._terms import ListTerm
 from causalrec.evaluation.metrics import Metric
 from causalrec.inference import Estimate
 from causalrec.scores import Score
 
-DECLINED = (
-    "declined: its normaliser depends on all of a user's outcomes, so no weight makes it unbiased"
-    " on a biased log. Evaluate on a randomised slice, ask for dcg, or pass outcome_model=... to"
-    " read it from the outcome model"
-)
+
+def declined(metric: Metric) -> str:
+    """Return why a biased log has no such number, and what to do instead."""
+    return (
+        f"declined: {metric.definition.why_not_weighted}, so no weight makes it unbiased on a"
+        " biased log. Evaluate on a randomised slice, ask for dcg, recall or precision, or pass"
+        " outcome_model=... to read it from the outcome model"
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class ListValues:
-    """NDCG of every user by every model.
+    """One value a user, by metric and model.
 
     Attributes
     ----------
@@ -35,7 +42,7 @@ class ListValues:
     suffix : str
         What the name says: " among 16 of 300".
     n_users, n_without : int
-        Users that count, and users left out because none of their gains is positive.
+        Users that count, and users left out because they have no positive gain or no cell.
     """
 
     estimate: Estimate
@@ -50,12 +57,14 @@ def terms_of(metrics: Sequence[Metric], models: Sequence[str], gain: Gain) -> tu
 
 
 def on_slice(source: CellSource, terms: Sequence[ListTerm], gain: Gain, level: float) -> ListValues:
-    """Measure NDCG among the recorded cells of each user of a randomised slice."""
+    """Measure lists of the recorded cells of each user of a randomised slice."""
     log = source.log
     cells = log.observed_cells()
     gains = np.maximum(gain.of(cells.outcome), 0.0)
     predictions = {c.name: c.predict(log, cells.users, cells.items) for c in source.contenders}
-    values = _by_user(terms, cells.users, cells.items, gains, predictions, log.n_users)
+    values = _by_user(
+        terms, source.contenders, cells.users, cells.items, gains, predictions, log.n_users
+    )
     counts = np.bincount(cells.users)
     counts = counts[counts > 0]
     low, high = int(counts.min()), int(counts.max())
@@ -66,42 +75,51 @@ def on_slice(source: CellSource, terms: Sequence[ListTerm], gain: Gain, level: f
 def from_outcome_model(
     source: CellSource, terms: Sequence[ListTerm], law: OutcomeLaw, gain: Gain, level: float
 ) -> ListValues:
-    """Compute NDCG of expected gains over all members, as the outcome model sees them."""
+    """Compute metrics of expected gains over all members, as the outcome model sees them."""
     values = np.full((source.log.n_users, len(terms)), np.nan)
     for block in source.blocks(Coverage()):
         kept = block.take(block.member)
         assert kept.mean is not None
         gains = np.maximum(law.gain(kept.mean, gain), 0.0)
-        found = _by_user(terms, kept.users, kept.items, gains, kept.predictions, source.log.n_users)
+        found = _by_user(
+            terms,
+            source.contenders,
+            kept.users,
+            kept.items,
+            gains,
+            kept.predictions,
+            source.log.n_users,
+        )
         values = np.where(np.isnan(values), found, values)
     return _estimated(values, terms, "regression", level, " of the outcome model")
 
 
 def _by_user(
     terms: Sequence[ListTerm],
+    contenders: Sequence[Contender],
     users: Codes,
     items: Codes,
     gains: FloatArray,
     predictions: Mapping[str, FloatArray],
     n_users: int,
 ) -> FloatArray:
-    """Return NDCG of each user and term, NaN for users without a positive gain or any cell."""
+    """Return the value of each user and term, NaN for users without a positive gain or any cell."""
     ideal = lists_of_cells(users, items, gains)
+    total = np.bincount(users, weights=gains, minlength=n_users).astype(np.float64)
+    places = {c.name: c.places(users, items, predictions[c.name]) for c in contenders}
     values = np.full((n_users, len(terms)), np.nan)
     for at, term in enumerate(terms):
         k = term.definition.cutoff or 0
         whole = term.definition.definition.whole_list
         assert whole is not None
-        place = lists_of_cells(users, items, predictions[term.model])
-        values[:, at] = whole(
-            _table(users, place, gains, n_users, k), _table(users, ideal, gains, n_users, k), k
-        )
+        listed = _table(users, places[term.model], gains, n_users, k)
+        values[:, at] = whole(listed, _table(users, ideal, gains, n_users, k), total, k)
     return values
 
 
 def _table(users: Codes, place: np.ndarray, gains: FloatArray, n_users: int, k: int) -> FloatArray:
     """Return the gains at the first k places of every user, (n_users, k)."""
-    listed = place <= k
+    listed = (place >= 1) & (place <= k)
     table = np.zeros((n_users, k))
     table[users[listed], place[listed] - 1] = gains[listed]
     return table
