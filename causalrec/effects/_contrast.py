@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +38,8 @@ class Contrast:
         As they stand in the column.
     codes : int64 (n_rows,)
         Place of each row's level in `levels`; -1 for another level.
+    every : int64 (n_rows,)
+        The same, with the other levels of the log numbered after those compared.
     n_levels : int
         Levels that the log has.
     """
@@ -45,7 +47,12 @@ class Contrast:
     column: str
     levels: tuple[Any, ...]
     codes: Codes
+    every: Codes
     n_levels: int
+
+    def select(self, rows: NDArray[np.bool_]) -> Contrast:
+        """Return the contrast of some rows."""
+        return replace(self, codes=self.codes[rows], every=self.every[rows])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -201,9 +208,11 @@ def find_contrast(log: InteractionLog, column: str, contrast: Sequence[Any]) -> 
     if len(set(places)) < len(places):
         raise StudyError(f"contrast={asked!r} compares a value of {column!r} with itself.")
     found = pd.Index(known).get_indexer(pd.Index(values))
-    place = np.full(len(known), -1, dtype=np.int64)
-    place[places] = np.arange(len(places))
-    return Contrast(column, tuple(known[at] for at in places), place[found], len(known))
+    others = [at for at in range(len(known)) if at not in places]
+    rank = np.argsort([*places, *others])
+    every = rank[found]
+    codes = np.where(every < len(places), every, -1)
+    return Contrast(column, tuple(known[at] for at in places), codes, every, len(known))
 
 
 def _has(log: InteractionLog, column: str) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.effects._contrast import given_by_level
+from causalrec.effects._level_logits import LevelLogits
 from causalrec.effects._population import NOTABLE, SupportedRows
 from causalrec.errors import OverlapError, OverlapWarning, StudyError
 from causalrec.nuisances import PropensityModel, row_propensity
@@ -36,6 +37,8 @@ class LevelPopulation(SupportedRows):
         P(level | covariates): given, or fitted on all rows.
     template : PropensityModel or None
         The model to cross-fit; None where the propensities were given.
+    logits : LevelLogits or None
+        The multinomial logit of the supported rows; None where each level has a model of its own.
     notes : tuple of str
         Where the propensities come from.
     weights : float64 (n,) or None
@@ -45,6 +48,7 @@ class LevelPopulation(SupportedRows):
     contrast: Contrast
     values: Floats
     template: PropensityModel | None
+    logits: LevelLogits | None
     notes: tuple[str, ...]
     weights: Floats | None
 
@@ -74,7 +78,9 @@ def find_levels(
     OverlapError
         If no row is left at one of the levels.
     """
-    values, template, notes = _propensities(log, graph, contrast, propensity, question, weights)
+    values, template, logits, notes = _propensities(
+        log, graph, contrast, propensity, question, weights
+    )
     inside = np.asarray((values >= question.floor).all(axis=1))
     counted = inside if weights is None else inside & (weights > 0.0)
     left = [int((counted & (contrast.codes == at)).sum()) for at in range(len(contrast.levels))]
@@ -97,8 +103,9 @@ def find_levels(
         )
     rows = log if inside.all() else log.select(inside)
     kept = None if weights is None else weights[inside]
-    of_rows = replace(contrast, codes=contrast.codes[inside])
-    return LevelPopulation(log, rows, inside, of_rows, values, template, notes, kept)
+    of_rows = contrast.select(inside)
+    of_them = logits if logits is None or inside.all() else logits.select(inside)
+    return LevelPopulation(log, rows, inside, of_rows, values, template, of_them, notes, kept)
 
 
 def _propensities(
@@ -108,11 +115,11 @@ def _propensities(
     given: Any,
     question: Question,
     weights: Floats | None,
-) -> tuple[Floats, PropensityModel | None, tuple[str, ...]]:
-    """Return P(level | covariates) of all rows, and the model to cross-fit if none were given."""
+) -> tuple[Floats, PropensityModel | None, LevelLogits | None, tuple[str, ...]]:
+    """Return P(level | covariates) of all rows, and what to cross-fit if none were given."""
     if isinstance(given, Mapping):
         said = f"The propensities of {contrast.column!r} were given, value by value."
-        return given_by_level(given, log, contrast), None, (said,)
+        return given_by_level(given, log, contrast), None, None, (said,)
     if given is not None and not _unfitted(given):
         raise StudyError(
             f"propensity= of one number a row is the probability of one value of"
@@ -122,12 +129,15 @@ def _propensities(
         )
     template = PropensityModel(random_state=question.random_state) if given is None else given
     found = np.empty((log.n_rows, len(contrast.levels)))
-    notes: tuple[str, ...] = ()
+    models = []
     for place in range(len(contrast.levels)):
         level_log = contrast.indicator_log(log, place)
-        model = template.clone().fit(level_log, graph, weights=weights)
-        found[:, place] = row_propensity(model, level_log)
-        notes = model.notes_
+        models.append(template.clone().fit(level_log, graph, weights=weights))
+        found[:, place] = row_propensity(models[-1], level_log)
+    notes = models[-1].notes_
+    logits = LevelLogits.of(contrast, models, found, weights)
+    if logits is not None:
+        found = logits.instead_of(found)
     if log.logging_propensity is not None:
         notes = (
             *notes,
@@ -135,7 +145,7 @@ def _propensities(
             f" not of each value of {contrast.column!r} given that it was shown, and is not used:"
             " give propensity={value: column} if the policy is known.",
         )
-    return found, template, notes
+    return found, template, logits, notes
 
 
 def _unfitted(given: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Several levels of one exposure over all rows: generalised propensities, one model a level.
+"""Several levels of one exposure over all rows: generalised propensities, one outcome model each.
 
 The mean outcome at level l, had every row been there, is the mean of the house's doubly robust
 score with the indicator of being at l as "observed":
@@ -6,9 +6,10 @@ score with the indicator of being at l as "observed":
     m_l + (1[A = l] / e_l) (Y - m_l),    e_l = P(A = l | X),    m_l = E[Y | X, A = l]
 
 (Imbens 2000, "The role of the propensity score in estimating dose-response functions"; the score
-of Robins, Rotnitzky & Zhao 1994), and an effect is the difference of two. Each e_l is a logistic
-model of its own against all other levels: they need not sum to one (McCaffrey et al. 2013, "A
-tutorial on propensity score estimation for multiple treatments", section 2.3).
+of Robins, Rotnitzky & Zhao 1994), and an effect is the difference of two. The e_l are one
+multinomial logit. Where that cannot be (another classifier, a profile that is never at a level),
+each is a model of its own against all other levels, and they need not sum to one (McCaffrey et al.
+2013, "A tutorial on propensity score estimation for multiple treatments", section 2.3).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from causalrec.effects._level_logits import LevelLogit, LevelLogits
 from causalrec.effects._nuisances import SURELY, Parametric, as_outcome_model
 from causalrec.effects._scores import _side_by_side, cluster_codes, population_words
 from causalrec.inference import Estimate, stack_nuisances
@@ -45,14 +47,14 @@ class LevelNuisances:
         P(level | covariates), clipped if asked.
     imputation : float64 (n, L) or None
         E[Y | covariates, level].
-    parametric : tuple of (int, Parametric)
+    parametric : tuple of (int, Parametric or LevelLogit)
         Those whose error is stacked, with the place of their level.
     unclipped : bool (n, L)
     """
 
     propensity: Floats
     imputation: Floats | None
-    parametric: tuple[tuple[int, Parametric], ...]
+    parametric: tuple[tuple[int, Parametric | LevelLogit], ...]
     unclipped: NDArray[np.bool_]
 
     def has(self, role: str) -> bool:
@@ -76,11 +78,16 @@ class LevelFitter:
         question, rows = self.question, self.population.rows
         folds = folds_by_user(rows, question.n_folds, seed)
         held = np.asarray(folds.of_cells(rows.user_codes, rows.item_codes))
-        parametric: list[tuple[int, Parametric]] = []
+        parametric: list[tuple[int, Parametric | LevelLogit]] = []
         raw = self.population.values[self.population.supported]
         template = self.population.template
         if template is not None and question.uses_propensity:
-            raw = self._propensities(template, folds, held, parametric)
+            logits = self.population.logits
+            raw = (
+                self._propensities(template, folds, held, parametric)
+                if logits is None
+                else self._jointly(logits, held, parametric)
+            )
         found = self._outcomes(folds, held, parametric) if question.uses_outcome_model else None
         kept = raw if question.clip is None else np.clip(raw, question.clip, 1.0 - question.clip)
         return LevelNuisances(kept, found, tuple(parametric), kept == raw)
@@ -90,12 +97,27 @@ class LevelFitter:
         weights = self.population.weights
         return {} if weights is None else {"weights": weights}
 
+    def _jointly(
+        self,
+        logits: LevelLogits,
+        held: NDArray[Any],
+        parametric: list[tuple[int, Parametric | LevelLogit]],
+    ) -> Floats:
+        """Cross-fit one multinomial logit of all levels."""
+        p = np.empty((len(held), len(self.population.contrast.levels)))
+        for number in range(int(held.max()) + 1):
+            trained, used = held != number, held == number
+            fitted = logits.described(logits.fit(trained), trained)
+            p[used] = fitted.probability[used, : p.shape[1]]
+            parametric += [(at, LevelLogit(fitted, at, used)) for at in range(p.shape[1])]
+        return p
+
     def _propensities(
         self,
         template: PropensityModel,
         folds: Folds,
         held: NDArray[Any],
-        parametric: list[tuple[int, Parametric]],
+        parametric: list[tuple[int, Parametric | LevelLogit]],
     ) -> Floats:
         """Cross-fit one model a level against all others."""
         contrast, rows = self.population.contrast, self.population.rows
@@ -115,7 +137,10 @@ class LevelFitter:
         return p
 
     def _outcomes(
-        self, folds: Folds, held: NDArray[Any], parametric: list[tuple[int, Parametric]]
+        self,
+        folds: Folds,
+        held: NDArray[Any],
+        parametric: list[tuple[int, Parametric | LevelLogit]],
     ) -> Floats:
         """Cross-fit one outcome model a level, two levels at a time."""
         contrast, rows = self.population.contrast, self.population.rows

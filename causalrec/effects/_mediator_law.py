@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.errors import OverlapError
-from causalrec.threads import one_thread
+from causalrec.nuisances import fit_softmax
 
 if TYPE_CHECKING:
     from causalrec.effects._path_columns import Design, Mediator
@@ -98,19 +98,6 @@ def _multinomial(mediator: Mediator, design: Design, rows: NDArray[np.bool_]) ->
             " of its training folds): its law there cannot be compared. Merge this level with"
             " another."
         )
-    if design.matrix.shape[1] == 1:
-        shares = np.repeat(counts[None, :] / counts.sum(), len(levels), axis=0)
-    else:
-        shares = _logistic(design, levels, rows)
+    fit = fit_softmax(design.matrix[rows], levels[rows], penalty=design.penalty)
+    shares = fit.predict(design.matrix)
     return Law(shares[np.arange(len(levels)), levels], shares)
-
-
-@one_thread
-def _logistic(design: Design, levels: NDArray[np.int64], rows: NDArray[np.bool_]) -> Floats:
-    from sklearn.linear_model import LogisticRegression
-
-    # scikit-learn has one ridge for all columns: a column over sqrt(its own ridge) is the same fit
-    matrix = design.matrix[:, 1:] / np.sqrt(design.penalty[1:])
-    model = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-10, max_iter=200)
-    model.fit(matrix[rows], levels[rows])
-    return np.asarray(model.predict_proba(matrix), dtype=np.float64)

@@ -177,18 +177,20 @@ def _nuisances(computation: LevelComputation) -> list[Assumption]:
     both = question.estimator == "dr"
     parts = []
     if question.uses_propensity:
-        given = population.template is None
+        given, jointly = population.template is None, population.logits is not None
+        form = (
+            f"one multinomial logit of all values of {question.column!r}" if jointly
+            else "one model a value against all others"
+        )  # fmt: skip
         source = (
             "given" if given
-            else f"estimated, one logistic model a value against all others, cross-fitted over"
-            f" {question.n_folds} folds of users"
+            else f"estimated, {form}, cross-fitted over {question.n_folds} folds of users"
         )  # fmt: skip
         error = _words.error_words("propensity", found.has("propensity"), given)
-        if not given and not both:
+        if not given and not both and not jointly:
             error += (
-                " Where three or more values follow one multinomial logit, no logistic model a"
-                " value is right, and weights alone stay biased: estimator='dr' has the outcome"
-                " models as well."
+                " Models of one value against the others need not sum to one, and weights alone"
+                " then stay biased: estimator='dr' has the outcome models as well."
             )
         parts.append(
             Assumption(

@@ -15,6 +15,7 @@ from causalrec.inference._estimate import Estimate
 from causalrec.inference._multiplicity import benjamini_hochberg, holm
 from causalrec.inference._stacking import (
     FittedNuisance,
+    FittedSoftmax,
     fitted_linear,
     fitted_logistic,
     stack_nuisances,
@@ -27,6 +28,7 @@ __all__ = [
     "CellTotals",
     "Estimate",
     "FittedNuisance",
+    "FittedSoftmax",
     "benjamini_hochberg",
     "fitted_linear",
     "fitted_logistic",

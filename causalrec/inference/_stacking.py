@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from functools import cached_property
+from typing import Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from causalrec.errors import DataError
 from causalrec.inference._rows import ScoreLike
@@ -21,6 +22,19 @@ from causalrec.inference._sums import FloatArray
 from causalrec.threads import one_thread
 
 ScoreT = TypeVar("ScoreT", bound=ScoreLike)
+
+
+class Correcting(Protocol):
+    """What `stack_nuisances` asks of a nuisance."""
+
+    @property
+    def design(self) -> FloatArray:
+        """Its covariates, (n, d)."""
+        ...
+
+    def correction(self, derivative: FloatArray) -> FloatArray:
+        """Rows (n, q) to add to a numerator whose derivative is given."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +74,84 @@ class FittedNuisance:
         gradient = self.design.T @ derivative
         solved, *_ = np.linalg.lstsq(self.information, gradient, rcond=None)
         rows: FloatArray = self.residual[:, None] * (self.design @ solved)
+        rows -= rows.mean(axis=0)  # sums to zero already where there is no penalty
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSoftmax:
+    """A multinomial logit that was fitted on rows of the score.
+
+    Parameters
+    ----------
+    design : float array (n, d)
+        Covariates; the first column is the intercept.
+    level : int array (n,)
+        The level of each row.
+    probability : float array (n, L)
+        Fitted P(level).
+    weight : float array (n,)
+        Fit weight of each row; 0 where a row was not in the fit.
+    penalty : float array (d,)
+        Ridge penalty of each column, the same for every level; 0 for the intercept.
+    """
+
+    design: FloatArray
+    level: NDArray[np.integer]
+    probability: FloatArray
+    weight: FloatArray
+    penalty: FloatArray
+
+    def of_level(self, level: int) -> FittedLevel:
+        """Return the nuisance behind P(level), whose derivatives are by its logit."""
+        return FittedLevel(self, level)
+
+    @cached_property
+    @one_thread
+    def inverse_information(self) -> FloatArray:
+        """Inverse of the negative derivative of the estimating equations, (L d, L d)."""
+        x, e, w = self.design, self.probability, self.weight
+        n_levels, d = e.shape[1], x.shape[1]
+        total = np.zeros((n_levels, d, n_levels, d))
+        for j in range(n_levels):
+            for k in range(j + 1):
+                curvature = w * (e[:, j] * (j == k) - e[:, j] * e[:, k])
+                total[j, :, k] = total[k, :, j] = (x * curvature[:, None]).T @ x
+            total[j, :, j] += np.diag(self.penalty)
+        # A number added to all intercepts changes nothing: any stiffness there inverts the rest.
+        total[:, 0, :, 0] += max(float(w.sum()), 1.0) / n_levels
+        square = total.reshape(n_levels * d, n_levels * d)
+        return np.asarray(np.linalg.pinv(square, hermitian=True), dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLevel:
+    """One level of a multinomial logit, as `stack_nuisances` takes it.
+
+    The logit of e_l moves by 1 with the linear predictor of l, and by -e_k / (1 - e_l) with that
+    of each other level k.
+    """
+
+    fitted: FittedSoftmax
+    level: int
+
+    @property
+    def design(self) -> FloatArray:
+        """Covariates, (n, d)."""
+        return self.fitted.design
+
+    @one_thread
+    def correction(self, derivative: FloatArray) -> FloatArray:
+        """Rows (n, q) to add to a numerator whose derivative by the logit of e_l is given."""
+        fitted, x = self.fitted, self.fitted.design
+        e = fitted.probability
+        by_predictor = -e / np.maximum(1.0 - e[:, [self.level]], 1e-12)
+        by_predictor[:, self.level] = 1.0
+        gradient = np.concatenate([x.T @ (c[:, None] * derivative) for c in by_predictor.T])
+        solved = (fitted.inverse_information @ gradient).reshape(e.shape[1], x.shape[1], -1)
+        at = fitted.level[:, None] == np.arange(e.shape[1])
+        residual = fitted.weight[:, None] * (at - e)
+        rows: FloatArray = np.einsum("nl,nd,ldq->nq", residual, x, solved, optimize=True)
         rows -= rows.mean(axis=0)  # sums to zero already where there is no penalty
         return rows
 
@@ -124,7 +216,7 @@ def _fitted(
     return FittedNuisance(x, w * np.where(w != 0.0, target - mean, 0.0), w * slope, ridge)
 
 
-def stack_nuisances(score: ScoreT, nuisances: Sequence[tuple[FittedNuisance, ArrayLike]]) -> ScoreT:
+def stack_nuisances(score: ScoreT, nuisances: Sequence[tuple[Correcting, ArrayLike]]) -> ScoreT:
     """Return the score with the error of its fitted nuisances in its influence.
 
     The value stays; the interval then covers even where one of two parametric nuisances is wrong
@@ -133,7 +225,7 @@ def stack_nuisances(score: ScoreT, nuisances: Sequence[tuple[FittedNuisance, Arr
     Parameters
     ----------
     score : causalrec.scores.Score
-    nuisances : sequence of (FittedNuisance, array-like (n,) or (n, q))
+    nuisances : sequence of (FittedNuisance or FittedLevel, array-like (n,) or (n, q))
         Each with the derivative of `numerator - value x denominator` of each row by that
         nuisance's linear predictor: `causalrec.scores.dr_derivatives` and
         `causalrec.scores.effect_derivatives` give them.

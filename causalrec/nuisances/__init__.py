@@ -46,6 +46,7 @@ from causalrec.nuisances._resolve import (
 )
 from causalrec.nuisances._shadow import WEAK_SHADOW, ShadowPropensity
 from causalrec.nuisances._shared import shared_design
+from causalrec.nuisances._softmax import SoftmaxFit, fit_softmax
 from causalrec.nuisances._support import Support, support
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "PropensityModel",
     "RowDesign",
     "ShadowPropensity",
+    "SoftmaxFit",
     "Support",
     "balance",
     "balance_table",
@@ -79,6 +81,7 @@ __all__ = [
     "effective_sample_size",
     "encode",
     "fit_linear",
+    "fit_softmax",
     "folds_by_block",
     "folds_by_user",
     "grid_propensity",

@@ -10,7 +10,9 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 import causalrec as cr
 from causalrec.effects._contrast import find_contrast
@@ -118,3 +120,50 @@ def test_weighted_rows_cover_the_reweighted_population() -> None:
         # These users of these rows: what is random is who stood where and clicked.
         hits.append(covers(these, float(np.average(tau, weights=weights))))
     assert np.mean(hits) >= LOWEST, np.mean(hits)
+
+
+def plans(seed: int, n_users: int = 300, n_items: int = 50, per_user: int = 20) -> Any:
+    """Return a log whose plan follows one multinomial logit; "a" adds .5 to what "b" does."""
+    rng = np.random.default_rng(seed)
+    age, price = rng.normal(size=n_users), rng.normal(size=n_items)
+    u = np.repeat(np.arange(n_users), per_user)
+    i = np.concatenate([rng.permutation(n_items)[:per_user] for _ in range(n_users)])
+    drawn = [0.7 * age[u] - 0.5 * price[i], -0.7 * age[u] + 0.5 * price[i], 0.0 * u]
+    at = np.argmax(np.column_stack(drawn) + rng.gumbel(size=(len(u), 3)), axis=1)
+    y = np.array([1.0, 0.5, 0.0])[at] + age[u] + 0.5 * price[i] + rng.normal(size=len(u))
+    events = pd.DataFrame({"user_id": u, "item_id": i, "plan": np.array(["a", "b", "c"])[at]})
+    return cr.InteractionLog(
+        events.assign(y=y),
+        pd.DataFrame({"user_id": range(n_users), "age": age}),
+        pd.DataFrame({"item_id": range(n_items), "price": price}),
+        kind="impressions", outcome="y", arm="plan",
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::causalrec.errors.OverlapWarning")  # a few rows in some logs
+def test_one_multinomial_logit_of_all_values_where_one_model_a_value_is_biased() -> None:
+    """The same weights by scikit-learn's logistic regression, one value against the others."""
+    graph = cr.CausalGraph.from_dot(
+        "digraph { plan [role=exposure, entity=event]; y [role=outcome, entity=event];"
+        " age [entity=user]; price [entity=item]; age -> plan; price -> plan; age -> y;"
+        " price -> y; plan -> y; }"
+    )
+    options: Any = {"contrast": ("a", "b"), "estimator": "snips", "n_repeats": 1, "n_folds": 2}
+    jointly, single = [], []
+    for seed in range(100):
+        log = plans(seed)
+        found = cr.estimate_effect(log, graph, **options)
+        jointly.append((found.value - 0.5, found.standard_error))
+        if seed < 50:
+            alone = cr.PropensityModel(classifier=LogisticRegression(C=1.0))
+            other = cr.estimate_effect(log, graph, propensity=alone, **options)
+            single.append(other.value - 0.5)
+    errors, claimed = np.array(jointly).T
+    assert abs(errors.mean()) < 3.5 * errors.std(ddof=1) / np.sqrt(len(errors))
+    # A standard deviation of 100 draws is known to 7 %, with heavy weights a little worse.
+    assert 0.75 < claimed.mean() / errors.std(ddof=1) < 1.33
+    assert np.mean(single) > 5 * np.std(single, ddof=1) / np.sqrt(len(single))
+    notes = " ".join(str(one) for one in found.assumptions)
+    assert "one multinomial logit of all values of 'plan'" in notes
+    assert "one model a value against all others" in " ".join(map(str, other.assumptions))

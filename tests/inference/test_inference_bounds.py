@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.optimize import linprog
-from scipy.special import expit
+from scipy.optimize import linprog, minimize
+from scipy.special import expit, log_softmax, softmax
 
 from causalrec.errors import DataError
 from causalrec.inference import (
     Estimate,
+    FittedSoftmax,
     fitted_linear,
     fitted_logistic,
     marginal_sensitivity_bounds,
@@ -236,3 +237,45 @@ def test_stacking_changes_nothing_where_both_models_are_right_and_says_what_does
         stack_nuisances(score, [(nuisances[0][0], by_p[1:])])
     with pytest.raises(DataError, match=r"must be \(n, d\)"):
         fitted_linear(x, y, x)
+
+
+def test_a_stacked_softmax_is_the_derivative_by_the_weight_of_a_row():
+    """The infinitesimal jackknife: refit with one row's weight a little larger and smaller."""
+    rng = np.random.default_rng(0)
+    n, penalty = 300, np.array([0.0, 1.0, 2.0])
+    x = np.column_stack([np.ones(n), rng.normal(size=(n, 2))])
+    eta = x @ np.array([[0.0, 0.3, -0.2], [1.0, 0.0, -1.0], [0.0, 0.8, 0.0]])
+    p = np.exp(eta) / np.exp(eta).sum(axis=1, keepdims=True)
+    level = (rng.random(n)[:, None] > p.cumsum(axis=1)).sum(axis=1)
+    y = x[:, 1] + level + rng.normal(size=n)
+
+    def fitted(weight):
+        def loss(flat):
+            b = flat.reshape(3, 3)
+            ridge = (penalty[:, None] * b**2).sum() / 2.0
+            return ridge - weight @ (log_softmax(x @ b, axis=1) * at).sum(axis=1)
+
+        def slope(flat):
+            b = flat.reshape(3, 3)
+            residual = weight[:, None] * (softmax(x @ b, axis=1) - at)
+            return (x.T @ residual + penalty[:, None] * b).ravel()
+
+        solved = minimize(loss, np.zeros(9), jac=slope, options={"gtol": 1e-8, "maxiter": 2_000})
+        return softmax(x @ solved.x.reshape(3, 3), axis=1)
+
+    at = np.eye(3)[level]
+    seen = level == 1
+    e = fitted(np.ones(n))
+    term = FittedSoftmax(x, level, e, np.ones(n), penalty).of_level(1)
+    numerator = seen * y / e[:, 1]
+    stacked = stack_nuisances(Score(numerator), [(term, -numerator * (1.0 - e[:, 1]))])
+    slopes = []
+    for row in range(8):
+        moved = []
+        for step in (1e-3, -1e-3):
+            weight = np.ones(n)
+            weight[row] += step
+            moved.append((weight * seen * y / fitted(weight)[:, 1]).sum() / weight.sum())
+        slopes.append((moved[0] - moved[1]) / 2e-3)
+    rows = stacked.numerator[:8, 0]  # the ridge leaves a constant, which no variance sees
+    np.testing.assert_allclose(np.diff(slopes) * n, np.diff(rows), atol=1e-3)
