@@ -1,13 +1,17 @@
-"""Audits: gaps between groups of users, items and providers; exposure; popularity."""
+"""Audits: gaps between groups of users, items and providers; exposure; popularity; pathways."""
 
 from causalrec.audits._audit import AuditResult, audit
 from causalrec.audits._browsing import browsing_weight
 from causalrec.audits._gini import gini
 from causalrec.audits._impact_check import check_impact_ratios
 from causalrec.audits._impact_ratios import impact_ratio_table
+from causalrec.audits._rerank_calibrated import CalibratedReranker
+from causalrec.audits._rerank_exposure import ExposureReranker
 
 __all__ = [
     "AuditResult",
+    "CalibratedReranker",
+    "ExposureReranker",
     "audit",
     "browsing_weight",
     "check_impact_ratios",
