@@ -46,19 +46,38 @@ def inverse_propensity_sum(
     support : Support, optional
         Count supported cells (rows) only.
     """
+    return inverse_sum_and_error(propensity, log, support)[0]
+
+
+def inverse_sum_and_error(
+    propensity: Propensity, log: InteractionLog, support: Support | None = None
+) -> tuple[float, float]:
+    """Return sum(1/p)/cells and its Monte Carlo error, were each cell drawn by its propensity.
+
+    Parameters
+    ----------
+    propensity : Propensity
+    log : InteractionLog
+    support : Support, optional
+        Count supported cells (rows) only.
+    """
     if support is None:
         found = profile_propensity(propensity, log)
-        return float(found.weight.sum() / found.population.sum())
+        total, squares = float(found.weight.sum()), float(found.squared_weight.sum())
+        cells = max(float(found.population.sum()), 1.0)
+        return total / cells, max(squares - total, 0.0) ** 0.5 / cells
     from causalrec.nuisances._resolve import cell_propensity, row_propensity
 
     if support.unit == "rows":
         inside, p = support.rows(), row_propensity(propensity, log)
-        happened = inside if log.exposure is None else inside & (log.exposure == 1)
-        return float((1.0 / p[happened]).sum() / max(support.n_supported, 1))
-    cells = log.observed_cells()
-    inside = support.cells(cells.users, cells.items)
-    p = cell_propensity(propensity, log, cells.users[inside], cells.items[inside])
-    return float((1.0 / p).sum() / max(support.n_supported, 1))
+        p = p[inside if log.exposure is None else inside & (log.exposure == 1)]
+    else:
+        seen = log.observed_cells()
+        inside = support.cells(seen.users, seen.items)
+        p = cell_propensity(propensity, log, seen.users[inside], seen.items[inside])
+    n = max(support.n_supported, 1)
+    # E[sum O (1 - p) / p^2] = sum (1 - p) / p, the variance of sum O / p
+    return float((1.0 / p).sum() / n), float(((1.0 - p) / p**2).sum() ** 0.5 / n)
 
 
 def words_for(propensity: Propensity, log: InteractionLog) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from causalrec.nuisances._balance import BalanceLine, balance, balance_table
 from causalrec.nuisances._base import Propensity
 from causalrec.nuisances._diagnostics import (
     calibration_table,
-    inverse_propensity_sum,
+    inverse_sum_and_error,
     overlap_table,
     support_table,
     weight_table,
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PLAUSIBLE_SUM = (0.8, 1.25)
 """sum(1/p)/cells outside it is flagged."""
+BEYOND_CHANCE = 3.0
+"""By how many Monte Carlo errors it has to be off one for a warning."""
 
 
 def propensity_assumptions(
@@ -41,7 +43,8 @@ def propensity_assumptions(
         As in `support`.
     """
     supported = support(propensity, log, floor)
-    return _assumptions(propensity, log, supported, balance(propensity, log, supported))
+    lines = balance(propensity, log, supported)
+    return _assumptions(supported, lines, inverse_sum_and_error(propensity, log, supported))
 
 
 def propensity_result(
@@ -52,9 +55,11 @@ def propensity_result(
     Warns
     -----
     PropensityWarning
-        If weighting leaves features unbalanced, overall or within groups.
+        If weighting leaves features unbalanced, overall or within groups, or sum(1/p)/cells is far
+        from one.
     """
     supported = support(propensity, log, floor)
+    total = inverse_sum_and_error(propensity, log, supported)
     lines = balance(propensity, log, supported)
     grouped = profile_propensity(propensity, log, by)
     everybody = grouped.everybody()
@@ -71,8 +76,10 @@ def propensity_result(
     off = [line for line in lines if line.unbalanced]
     if off:
         warnings.warn(_unbalanced(off), PropensityWarning, stacklevel=3)
+    if _implausible(*total):
+        warnings.warn(_far_from_one(*total), PropensityWarning, stacklevel=3)
     weights = weight_table(propensity, log, profile=everybody)
-    answer = _answer(propensity, log, supported, lines, weights)
+    answer = _answer(propensity, log, supported, lines, weights, total[0])
     found = Result(
         kind="propensity",
         title=f"The propensity of being {propensity.of_}"
@@ -81,7 +88,7 @@ def propensity_result(
         question="Do the propensities repair the selection that their covariates describe?",
         answer=answer,
         tables=tuple(tables),
-        assumptions=_assumptions(propensity, log, supported, lines),
+        assumptions=_assumptions(supported, lines, total),
         notes=propensity.notes_,
         provenance=provenance(log, None, {"floor": floor, "by": by}),
     )
@@ -109,8 +116,8 @@ def _answer(
     supported: Support,
     lines: tuple[BalanceLine, ...],
     weights: Table,
+    total: float,
 ) -> str:
-    total = inverse_propensity_sum(propensity, log, supported)
     # within small groups the largest of hundreds of differences is noise: `unbalanced` judges those
     overall = [line for line in lines if line.group == "all"]
     before = max((abs(line.before) for line in overall), default=0.0)
@@ -134,18 +141,14 @@ def _answer(
 
 
 def _assumptions(
-    propensity: Propensity,
-    log: InteractionLog,
-    supported: Support,
-    lines: tuple[BalanceLine, ...],
+    supported: Support, lines: tuple[BalanceLine, ...], total: tuple[float, float]
 ) -> tuple[Assumption, ...]:
-    total = inverse_propensity_sum(propensity, log, supported)
     off = [line for line in lines if line.unbalanced]
     status: Literal["tested", "violated", "untestable"] = "violated" if off else "tested"
     if not lines:
         status = "untestable"
     largest = max((abs(line.after) for line in lines), default=float("nan"))
-    plausible = PLAUSIBLE_SUM[0] <= total <= PLAUSIBLE_SUM[1]
+    plausible = PLAUSIBLE_SUM[0] <= total[0] <= PLAUSIBLE_SUM[1]
     return (
         Assumption(
             name="overlap",
@@ -171,9 +174,30 @@ def _assumptions(
             name="calibration",
             statement="The inverse propensities of what happened add up to the number of cells.",
             status="tested" if plausible else "violated",
-            evidence=f"sum(1/p)/cells = {total:.3f}",
+            evidence=_far_from_one(*total)
+            if _implausible(*total)
+            else f"sum(1/p)/cells = {total[0]:.3f} (Monte Carlo error {total[1]:.3f})",
         ),
     )
+
+
+def _implausible(total: float, error: float) -> bool:
+    """Return whether the sum is further from one than a fit, and than chance, would leave it."""
+    inside = PLAUSIBLE_SUM[0] <= total <= PLAUSIBLE_SUM[1]
+    return not inside and abs(total - 1.0) > BEYOND_CHANCE * error
+
+
+def _far_from_one(total: float, error: float) -> str:
+    why = (
+        "the model has seen what it predicts (a flexible one memorises what happened):"
+        " weights are too even, and what they were to repair stays. Predict users by models that"
+        " have not seen them (method='boosting', causalrec.nuisances.cross_fit), restrain the model"
+        " (more cells a leaf), or use method='logistic'"
+        if total < 1.0
+        else "propensities of what happened are too small: some of it happens where the model says"
+        " it hardly does. Add covariates, calibrate (calibration=), or clip where that is meant"
+    )
+    return f"sum(1/p)/cells is {total:.2f}, and 1 is right (Monte Carlo error {error:.2f}): {why}."
 
 
 def _unbalanced(off: list[BalanceLine]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import causalrec as cr
@@ -166,3 +167,41 @@ def test_balance_is_judged_within_the_support() -> None:
     off = [line for line in balance(model, world.log, found) if line.unbalanced]
     assert not off
     assert inverse_propensity_sum(model, world.log, found) == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_classifier_that_memorised_what_happened_warns_with_the_figure_and_a_way_out() -> None:
+    from sklearn.ensemble import RandomForestClassifier
+
+    world = cr.simulate("music", n_users=200, n_items=80, random_state=0)
+    forest = RandomForestClassifier(n_estimators=10, random_state=0)
+    memory = PropensityModel(forest).fit(world.log, world.graph)
+    with pytest.warns(PropensityWarning, match=r"sum\(1/p\)/cells is 0\.[0-6]\d.*boosting"):
+        result = memory.diagnostics(world.log)
+    told = {a.name: a for a in result.assumptions}["calibration"]
+    assert told.status == "violated"
+    assert "memorises" in told.evidence
+    restrained = RandomForestClassifier(n_estimators=10, min_samples_leaf=200, random_state=0)
+    result = PropensityModel(restrained).fit(world.log, world.graph).diagnostics(world.log)
+    told = {a.name: a for a in result.assumptions}["calibration"]
+    assert told.status == "tested"
+    assert "Monte Carlo error" in told.evidence
+
+
+def test_the_error_of_the_sum_is_that_of_redrawn_logs() -> None:
+    """200 draws of what is observed: their standard deviation is known to 5 %."""
+    from causalrec.nuisances._diagnostics import inverse_sum_and_error
+
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.05, 0.5, (30, 40))
+    found = []
+    for _ in range(200):
+        users, items = np.nonzero(rng.random(p.shape) < p)
+        log = cr.InteractionLog(
+            pd.DataFrame({"user_id": users, "item_id": items, "rating": items % 5}),
+            users=pd.DataFrame({"user_id": range(30)}), items=pd.DataFrame({"item_id": range(40)}),
+            outcome="rating", kind="ratings",
+        )  # fmt: skip
+        found.append(inverse_sum_and_error(KnownPropensity(p, of="observed"), log))
+    total, error = np.array(found).T
+    assert abs(total.mean() - 1) < 4 * total.std() / np.sqrt(200)
+    assert abs(error.mean() / total.std() - 1) < 0.2
