@@ -81,7 +81,8 @@ def _naive_beside(row: Row, rows: Sequence[Row]) -> str:
     text = f"; the naive gap is {_with_interval(naive)}"
     change = next((r for r in rows if naive.label in r.derived_from), None)
     if change is not None and change.value is not None:
-        text += f", naive minus corrected {_with_interval(change)}"
+        how = "over" if row.metric.endswith(" ratio") else "minus"
+        text += f", naive {how} corrected {_with_interval(change)}"
     return text
 
 

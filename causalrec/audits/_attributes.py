@@ -194,7 +194,7 @@ def read_attribute(
         codes=codes,
         counts=counts,
         n_subjects=n_subjects,
-        hidden=_hidden(column, counts, n_subjects, min_cell),
+        hidden=groups_to_hide(column, counts, n_subjects, min_cell),
         note=_without_level(column, entity, n_subjects - sum(counts.values()), min_cell),
     )
 
@@ -218,7 +218,7 @@ def _is_of_provider(log: InteractionLog, codes: Codes) -> bool:
     return bool((lowest[used] == highest[used]).all())
 
 
-def _hidden(
+def groups_to_hide(
     column: str, counts: Mapping[str, int], n_subjects: int, min_cell: int
 ) -> frozenset[str]:
     """Return the levels to hide; the total counts as shown, because a result always tells it."""

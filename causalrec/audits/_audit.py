@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from causalrec.audits._auditor import Auditor
@@ -47,6 +47,8 @@ def audit(
     browsing: str | float = "log",
     tail_share: float = 0.8,
     measures: str | Sequence[str] | None = None,
+    target: str | Mapping[str, Mapping[str, float]] = "catalogue",
+    soft_groups: Mapping[str, Sequence[str]] | None = None,
     exclude_seen: bool = True,
     sampled: Sequence[str] = ("user", "item"),
     clip: float | None = None,
@@ -99,6 +101,11 @@ def audit(
         Families of measures of the lists: "popularity", "concentration", "exposure" (the default),
         "target", "deviation", "opportunity", "merit", "expected exposure"; "all". What needs
         relevance (merit, opportunity, expected exposure) costs a pass over every cell.
+    target : "catalogue", "equal", or mapping of item attribute to {group: share}
+        What the groups' shares of attention are held against ("target"): shares of the catalogue,
+        equal ones, or those of a population.
+    soft_groups : mapping of str to sequence of str, optional
+        More groups for "target": a name, and columns of the item table with membership weights.
     exclude_seen : bool
         Leave seen items out of a model's lists.
     sampled : tuple
@@ -178,6 +185,8 @@ def audit(
         level=level,
         seed=random_state,
         measures=checked_measures(measures),
+        target=target,
+        soft_groups={} if soft_groups is None else dict(soft_groups),
     )
     return AuditResult(**Auditor.of(question).answer())
 

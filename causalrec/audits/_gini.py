@@ -110,7 +110,8 @@ def concentration(
     """
     rng = np.random.default_rng(random_state)
     exposure = exposure_of_items(lists, n_items)
-    random = [exposure_of_items(_shuffled(lists, n_items, rng), n_items) for _ in range(N_RANDOM)]
+    drawn = [uniform_random(lists, n_items, rng) for _ in range(N_RANDOM)]
+    random = [exposure_of_items(one, n_items) for one in drawn]
     ones = np.ones(n_items)
     floors = np.mean([_statistics(one, ones, tail) for one in random], axis=0)
     names = [*NAMES, "coverage of the tail"] if tail is not None else [*NAMES]
@@ -206,7 +207,7 @@ def _replicates(
     return np.array(found)
 
 
-def _shuffled(lists: Lists, n_items: int, rng: np.random.Generator) -> Lists:
+def uniform_random(lists: Lists, n_items: int, rng: np.random.Generator) -> Lists:
     """Return the lists with items drawn uniformly; only a log may show a user an item again."""
     if lists.k is None:
         return replace(lists, items=rng.integers(0, n_items, size=len(lists.items)))

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from causalrec.audits._deviation import add_deviation
 from causalrec.audits._exposure import add_exposure
 from causalrec.audits._gini import concentration
-from causalrec.audits._popularity import add_popularity, popularity_of
+from causalrec.audits._merit import add_merit, relevance_of
+from causalrec.audits._opportunity import (
+    add_order_by_popularity,
+    add_places,
+    add_relevant_places,
+    head_and_tail,
+)
+from causalrec.audits._popularity import Popularity, add_popularity, popularity_of
+from causalrec.audits._target import add_target
 from causalrec.results import Assumption, Table
 
 if TYPE_CHECKING:
@@ -60,6 +69,25 @@ def add_list_measures(
         added.tables.append(measured.lorenz)
     if "popularity" in asked:
         added.tables += add_popularity(found, lists, popularity, log, users, sampled, level)
+    if "deviation" in asked:
+        said = add_deviation(
+            found, lists, popularity, log, users, level=level, random_state=question.seed
+        )
+        added.notes.append(said)
+    if "target" in asked:
+        added.tables += add_target(
+            found,
+            lists,
+            log,
+            items,
+            question.soft_groups,
+            question.target,
+            sampled=sampled,
+            level=level,
+            min_cell=question.min_cell,
+            random_state=question.seed,
+        )
+    added.notes += _add_relevant(found, question, lists, popularity, items)
     added.notes += [*lists.notes, popularity.words, f"Exposure: {lists.browsing}."]
     added.assumptions.append(
         Assumption(
@@ -70,3 +98,30 @@ def add_list_measures(
         )
     )
     return added
+
+
+def _add_relevant(
+    found: Found,
+    question: AuditQuestion,
+    lists: Lists,
+    popularity: Popularity,
+    items: Sequence[Attribute],
+) -> list[str]:
+    """Add what needs relevance, by groups of items and by popularity; return notes."""
+    asked, level, notes = question.measures, question.level, []
+    grouped = list(items)
+    if "opportunity" in asked:
+        grouped.append(head_and_tail(popularity))
+        add_places(found, lists, question, grouped)
+        notes.append(add_order_by_popularity(found, question, popularity))
+    if not {"opportunity", "merit"} & set(asked):
+        return notes
+    answers = relevance_of(question, lists, grouped)
+    if isinstance(answers, str):
+        return [*notes, answers]
+    if "merit" in asked:
+        of_items = replace(answers, found=answers.found[: len(items)])
+        notes.append(add_merit(found, lists, items, of_items, level))
+    if "opportunity" in asked:
+        add_relevant_places(found, lists, grouped, answers, level)
+    return [note for note in notes if note]

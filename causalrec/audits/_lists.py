@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +53,18 @@ class Lists:
     words: str
     browsing: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def repeats(self) -> FloatArray:
+        """Lists of each user, (largest user code + 1,); 1 where there is none.
+
+        Rows that a log showed are counted as they are.
+        """
+        n_users = int(self.users.max(initial=0)) + 1
+        if self.k is None:
+            return np.ones(n_users)
+        pairs = np.unique(np.column_stack([self.users, self.lists]), axis=0)
+        return np.maximum(np.bincount(pairs[:, 0], minlength=n_users), 1).astype(np.float64)
 
     @property
     def at_k(self) -> str:
@@ -186,7 +198,8 @@ def lists_of_table(
     Parameters
     ----------
     table : pandas, polars or pyarrow table
-        Columns as the log names its ids (or user_id, item_id), and `rank` from 1.
+        Columns as the log names its ids (or user_id, item_id), and `rank` from 1; where a policy
+        draws its lists, `list` tells a user's several draws apart, whose mean is audited.
     log, history : InteractionLog
     k : int
         Places beyond it are left out, and counted.
@@ -196,17 +209,20 @@ def lists_of_table(
     ------
     DataError
         For a missing column, a missing or unknown id, a rank that is no whole number from 1, or
-        an item or a rank that a user has twice.
+        an item or a rank that a list has twice.
     """
     frame = _as_frame(table)
     users = log.codes_of(users=_id_column(frame, log.columns.user_id, "user_id"))
     items = log.codes_of(items=_id_column(frame, log.columns.item_id, "item_id"))
     rank = _ranks(frame)
-    _refuse_twice(frame, users, items, "item")
-    _refuse_twice(frame, users, rank, "rank")
+    lists = _list_codes(frame, users)
+    _refuse_twice(frame, lists, items, "item")
+    _refuse_twice(frame, lists, rank, "rank")
     kept = rank <= k
-    order = np.lexsort((rank[kept], users[kept]))
-    own, listed, place = (part[kept][order].astype(np.int64) for part in (users, items, rank))
+    order = np.lexsort((rank[kept], lists[kept], users[kept]))
+    own, listed, place, each = (
+        part[kept][order].astype(np.int64) for part in (users, items, rank, lists)
+    )
     notes = []
     if not kept.all():
         notes.append(f"{int((~kept).sum()):,} places beyond {k} were left out of the lists.")
@@ -216,10 +232,26 @@ def lists_of_table(
     known = np.isin(own * log.n_items + listed, _seen_keys(log, history))
     if known.any():
         notes.append(f"{int(known.sum()):,} of {len(known):,} places hold items seen before.")
-    return Lists(
-        own, listed, own, place, browsing_weight(place, browsing), k,
+    found = Lists(
+        own, listed, each, place, browsing_weight(place, browsing), k,
         f"the given lists, up to place {k}", browsing_words(browsing), tuple(notes),
     )  # fmt: skip
+    repeats = found.repeats
+    if (repeats == 1.0).all():
+        return found
+    several = f"Up to {int(repeats.max()):,} lists a user: attention is the mean over them."
+    return replace(found, weight=found.weight / repeats[found.users], notes=(*found.notes, several))
+
+
+def _list_codes(frame: pd.DataFrame, users: npt.NDArray[Any]) -> Codes:
+    """Return the list of each row: the user's, or one of several that a column `list` tells."""
+    if "list" not in frame.columns:
+        return users.astype(np.int64)
+    if frame["list"].isna().any():
+        missing = frame["list"].isna().to_numpy()
+        raise _bad(frame, "list", "has no value", missing, "Name the list of every place.")
+    own = frame["list"].groupby(users).rank(method="dense").to_numpy(dtype=np.int64)
+    return np.asarray(own + users.astype(np.int64) * np.int64(own.max(initial=0) + 1))
 
 
 def _as_frame(table: Any) -> pd.DataFrame:

@@ -141,8 +141,8 @@ def _score(lists: Lists, popularity: Popularity) -> Score:
         numerator[rows, column] = one_over * popularity.of_item[items]
         numerator[rows, column + 1] = one_over * popularity.tail[items]
     # The number of places that the tail has in a list: of a user's several lists, the mean.
-    owners = np.unique(np.column_stack([lists.users, lists.lists]), axis=0)[:, 0]
-    n_lists = np.bincount(owners, minlength=n_users)
+    pairs = np.unique(np.column_stack([lists.users, lists.lists]), axis=0)
+    n_lists = np.bincount(pairs[:, 0], minlength=n_users)
     denominator[:in_lists, 4] = denominator[:in_lists, 0]
     numerator[:in_lists, 4] = popularity.tail[lists.items] / n_lists[lists.users]
     return Score(numerator, denominator)

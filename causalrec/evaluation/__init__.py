@@ -7,17 +7,26 @@ from causalrec.evaluation._family import family
 from causalrec.evaluation._group_estimates import GroupAnswers, GroupEstimates, group_estimates
 from causalrec.evaluation._groups import Group, groups_by
 from causalrec.evaluation._mean import MeanResult, estimate_mean
+from causalrec.evaluation._merit_estimates import (
+    Attention,
+    MeritAnswers,
+    MeritEstimates,
+    merit_estimates,
+)
 from causalrec.evaluation._policy import policy_value
 from causalrec.evaluation._recommenders import Contender, contenders
 from causalrec.evaluation._uplift import evaluate_uplift
 
 __all__ = [
+    "Attention",
     "Contender",
     "EvaluationResult",
     "Group",
     "GroupAnswers",
     "GroupEstimates",
     "MeanResult",
+    "MeritAnswers",
+    "MeritEstimates",
     "bounds",
     "compare_with_randomized",
     "contenders",
@@ -27,5 +36,6 @@ __all__ = [
     "family",
     "group_estimates",
     "groups_by",
+    "merit_estimates",
     "policy_value",
 ]

@@ -11,7 +11,7 @@ import causalrec as cr
 from causalrec.audits import browsing_weight, gini
 from causalrec.audits._attributes import read_attribute
 from causalrec.audits._exposure import exposure_by_group
-from causalrec.audits._gini import _shuffled, concentration
+from causalrec.audits._gini import concentration, uniform_random
 from causalrec.audits._lists import lists_of_log, lists_of_table
 from causalrec.errors import DataError, StudyError
 from causalrec.inference import CELLS, CellTotals
@@ -157,7 +157,7 @@ def test_uniform_lists_reach_their_own_reference() -> None:
 def test_random_reference_has_no_repeats_within_a_list() -> None:
     log = big_log(50, 12)
     lists = lists_of_table(random_lists(50, 12, 12, 0), log, log, k=12, browsing="log")
-    drawn = _shuffled(lists, 12, np.random.default_rng(0))
+    drawn = uniform_random(lists, 12, np.random.default_rng(0))
     assert (np.sort(drawn.items.reshape(50, 12), axis=1) == np.arange(12)).all()
 
 

@@ -1,0 +1,314 @@
+"""Shares of attention of item groups against a recorded target (attention-weighted rank fairness).
+
+AWRF (Sapiezynski, Zeng, Robertson, Mislove & Wilson 2019): with A the alignment of items to groups
+(one each, or soft) and a the attention that items get, the groups' shares are A'a / sum A'a, and
+their distance from the target is the divergence of Jensen and Shannon, for any number of groups.
+Attention is summed over all lists first: a group may be absent from one list and made up in
+another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from causalrec.audits._attributes import Attribute, groups_to_hide
+from causalrec.audits._distance import distance_row
+from causalrec.audits._divergence import jensen_shannon
+from causalrec.audits._gaps import Found, any_difference, clustered
+from causalrec.audits._gini import N_RANDOM, uniform_random
+from causalrec.audits._group_means import dimensions_of
+from causalrec.audits._lists import Lists
+from causalrec.audits._options import Target
+from causalrec.errors import DataError, StudyError
+from causalrec.inference import Estimate
+from causalrec.results import Row, Table, rows_from_estimate
+from causalrec.scores import Score
+
+if TYPE_CHECKING:
+    from causalrec.interactions import InteractionLog
+
+FloatArray = npt.NDArray[np.float64]
+Line = tuple[str, str, str, float | None, float | None]
+TARGETS = ("catalogue", "equal")
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """Items aligned to the shown groups of an attribute.
+
+    Attributes
+    ----------
+    attribute : Attribute
+    levels : tuple of str
+        The shown ones; shares are among them.
+    membership : float64 array (n_items, q)
+        One hot, or soft.
+    target : float64 array (q,)
+    words : str
+        What the target is.
+    """
+
+    attribute: Attribute
+    levels: tuple[str, ...]
+    membership: FloatArray
+    target: FloatArray
+    words: str
+
+    @property
+    def parted(self) -> bool:
+        """Whether an item is in one group only."""
+        return bool((self.attribute.codes >= 0).any())
+
+
+def add_target(
+    found: Found,
+    lists: Lists,
+    log: InteractionLog,
+    attributes: Sequence[Attribute],
+    soft_groups: Mapping[str, Sequence[str]],
+    target: Target,
+    *,
+    sampled: Sequence[str],
+    level: float,
+    min_cell: int,
+    random_state: int | None,
+) -> tuple[Table, ...]:
+    """Add shares of attention minus the target, and their distance, for every attribute of items.
+
+    Parameters
+    ----------
+    found : Found
+    lists : Lists
+    log : InteractionLog
+    attributes : sequence of Attribute
+        Of items.
+    soft_groups : mapping of str to columns
+        A name, and the columns of the item table that hold each item's membership weights.
+    target : "catalogue", "equal", or mapping of attribute to {group: share}
+        Share of the items (of their membership), the same for every group, or given: population
+        shares, for example.
+    sampled : sequence of str
+    level : float
+    min_cell : int
+    random_state : int or None
+    """
+    aligned = [align(one, target) for one in attributes if one.reference is not None]
+    for name, columns in soft_groups.items():
+        attribute, membership = _soft(log, name, columns, min_cell)
+        if attribute.reference is not None:
+            aligned.append(align(attribute, target, membership))
+    rng = np.random.default_rng(random_state)
+    chance = [uniform_random(lists, log.n_items, rng) for _ in range(N_RANDOM)] if aligned else []
+    lines: list[Line] = []
+    for one in aligned:
+        lines += _add(found, lists, log, one, chance, sampled, level)
+    if not lines:
+        return ()
+    return (
+        Table(
+            name="attention against target",
+            title="Share of attention against the target",
+            columns=("attribute", "group", "label", "target", "share of attention"),
+            rows=tuple(lines),
+            caption=f"Among the groups shown, of {lists.words}; {lists.browsing}. The target is"
+            f" {'; '.join(dict.fromkeys(one.words for one in aligned))}, taken as known.",
+            figure="bars",
+            x="label",
+            y=("target", "share of attention"),
+        ),
+    )
+
+
+def align(attribute: Attribute, target: Target, soft: FloatArray | None = None) -> Alignment:
+    """Return the items' alignment to the shown groups, and the target.
+
+    Raises
+    ------
+    StudyError
+        If a given target misses a group, or its shares do not sum to one.
+    """
+    kept = [attribute.levels.index(one) for one in attribute.shown]
+    if soft is None:
+        membership = (attribute.codes[:, None] == np.array(kept)[None, :]).astype(np.float64)
+    else:
+        membership = soft[:, kept]
+    if target == "equal":
+        shares, words = np.full(len(kept), 1.0 / len(kept)), "an equal share for each group"
+    elif target == "catalogue" or (not isinstance(target, str) and attribute.column not in target):
+        size = membership.sum(axis=0)
+        shares, words = size / size.sum(), "each group's share of the catalogue"
+    elif isinstance(target, str):
+        raise StudyError(
+            f"target={target!r} is not known: 'catalogue' (share of the items), 'equal', or"
+            " {attribute: {group: share}}."
+        )
+    else:
+        shares, words = _given(attribute, target[attribute.column]), "given by the auditor"
+    return Alignment(attribute, attribute.shown, membership, shares, words)
+
+
+def _given(attribute: Attribute, shares: Mapping[str, float]) -> FloatArray:
+    missing = [one for one in attribute.levels if one not in shares]
+    total = sum(float(one) for one in shares.values())
+    if missing or abs(total - 1.0) > 1e-6 or any(one < 0 for one in shares.values()):
+        raise StudyError(
+            f"The target of {attribute.column!r} needs a share for each of its groups"
+            f" ({', '.join(attribute.levels)}), none negative, summing to 1; it sums to {total:g}"
+            + (f" and misses {', '.join(missing)}." if missing else ".")
+        )
+    shown = np.array([float(shares[one]) for one in attribute.shown])
+    if shown.sum() == 0.0:
+        raise StudyError(f"The target of {attribute.column!r} gives nothing to the groups shown.")
+    return np.asarray(shown / shown.sum())
+
+
+def _soft(
+    log: InteractionLog, name: str, columns: Sequence[str], min_cell: int
+) -> tuple[Attribute, FloatArray]:
+    """Return soft groups as an attribute, with the items' memberships."""
+    if len(columns) < 2:
+        raise StudyError(f"soft_groups[{name!r}] needs two columns or more: one for each group.")
+    found = []
+    for column in columns:
+        if column not in log.items.columns:
+            raise DataError.missing_column(
+                column, list(log.items.columns), role="soft group", table="items"
+            )
+        found.append(log.items[column].to_numpy(dtype=np.float64, na_value=0.0))
+    membership = np.column_stack(found)
+    wrong = ~np.isfinite(membership) | (membership < 0)
+    if wrong.any():
+        raise DataError(
+            f"{int(wrong.any(axis=1).sum()):,} items have a membership in {name!r} that is negative"
+            " or infinite: give weights from 0 (0.7 and 0.3, say, for an item of two genres)."
+        )
+    counts = dict(zip(columns, (membership > 0).sum(axis=0).tolist(), strict=True))
+    hidden = groups_to_hide(name, counts, sum(counts.values()), min_cell)
+    attribute = Attribute(
+        column=name,
+        entity="item",
+        by_provider=False,
+        levels=tuple(columns),
+        codes=np.full(log.n_items, -1, dtype=np.int64),
+        counts=counts,
+        n_subjects=log.n_items,
+        hidden=hidden,
+    )
+    return attribute, membership
+
+
+def shares_of_attention(
+    lists: Lists, log: InteractionLog, one: Alignment, sampled: Sequence[str], level: float
+) -> Estimate:
+    """Return each shown group's share of the attention that the shown groups get."""
+    inside = one.membership[lists.items]
+    dimensions = dimensions_of(one.attribute, sampled)
+    clusters = {"user": lists.users, "item": lists.items}
+    if one.attribute.by_provider and log.provider is not None:
+        clusters["provider"] = log.provider[lists.items].astype(np.int64)
+    weight = lists.weight[:, None]
+    total = np.broadcast_to(inside.sum(axis=1, keepdims=True), inside.shape)
+    return Estimate.from_score(
+        Score(weight * inside, weight * total),
+        {name: clusters[name] for name in dimensions},
+        labels=list(one.levels),
+        level=level,
+    )
+
+
+def _add(
+    found: Found,
+    lists: Lists,
+    log: InteractionLog,
+    one: Alignment,
+    chance: Sequence[Lists],
+    sampled: Sequence[str],
+    level: float,
+) -> list[Line]:
+    attribute, column = one.attribute, one.attribute.column
+    shares = shares_of_attention(lists, log, one, sampled, level)
+    estimator = "lists" if lists.k is not None else "log"
+    population = f"{lists.words}, groups shown"
+    metric = f"share of attention minus target{lists.at_k}"
+    away = shares.shift(-one.target).relabel([f"{metric}: {column}={name}" for name in one.levels])
+    rows = rows_from_estimate(
+        away,
+        metric=metric,
+        population=population,
+        estimator=estimator,
+        unit=attribute.unit,
+        level=level,
+        groups={
+            label: attribute.group(name)
+            for label, name in zip(away.labels, one.levels, strict=True)
+            if one.parted
+        },
+        n={
+            label: attribute.counts[name]
+            for label, name in zip(away.labels, one.levels, strict=True)
+        },
+        interval_method=f"sup-t over {len(one.levels)} shares, {clustered(away)}",
+    )
+    band = away.simultaneous_interval(level)
+    found.add(
+        [
+            row if row.lower is None else row.model_copy(update={"lower": low, "upper": high})
+            for row, (low, high) in zip(rows, band.tolist(), strict=True)
+        ],
+        judged=False,
+    )
+    free = away[list(away.labels[:-1])]  # the last share follows from the others
+    distance = f"distance from target (AWRF{lists.at_k})"
+
+    def divergence(points: FloatArray) -> FloatArray:
+        moved = np.column_stack([points, -points.sum(axis=1)]) + one.target
+        return jensen_shannon(_as_shares(moved), one.target)
+
+    row = distance_row(
+        free,
+        divergence,
+        label=f"{distance}: {column}",
+        metric=distance,
+        population=population,
+        estimator=estimator,
+        unit=attribute.unit,
+        n=min(attribute.counts[name] for name in one.levels),
+        level=level,
+        derived_from=away.labels,
+        note=f"divergence of Jensen and Shannon in bits from {one.words}",
+    )
+    found.add([row, _by_chance(row, one, chance)], judged=False)
+    found.tests.append((column, metric, estimator, ", ".join(one.levels), *any_difference(free)))
+    return [
+        (column, name, f"{column}={name}", float(one.target[code]), float(shares.value[code]))
+        for code, name in enumerate(one.levels)
+    ]
+
+
+def _as_shares(points: FloatArray) -> FloatArray:
+    """Cut what leaves the simplex, and rescale."""
+    inside = np.clip(points, 0.0, None)
+    return np.asarray(inside / inside.sum(axis=-1, keepdims=True))
+
+
+def _by_chance(row: Row, one: Alignment, chance: Sequence[Lists]) -> Row:
+    values = []
+    for lists in chance:
+        given = lists.weight @ one.membership[lists.items]
+        if given.sum() > 0:
+            values.append(float(jensen_shannon(given / given.sum(), one.target)))
+    return Row(
+        label=f"{row.label} (uniform random lists)",
+        metric=row.metric,
+        value=float(np.mean(values)) if values else None,
+        n=row.n,
+        unit=row.unit,
+        population="as many lists of the same lengths, drawn uniformly from the catalogue",
+        estimator="uniform random",
+        note=f"mean of {len(values)} simulated sets of lists; not an estimate, hence no interval",
+    )
