@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from causalrec.audits._auditor import Auditor
+from causalrec.audits._browsing import Browsing
 from causalrec.audits._crossed import Unknown, crossed
 from causalrec.audits._measures import checked_measures
 from causalrec.audits._options import AuditQuestion
@@ -44,11 +45,12 @@ def audit(
     outcome_model: Any = None,
     relevance_threshold: float | None = None,
     train: InteractionLog | None = None,
-    browsing: str | float = "log",
+    browsing: Browsing = "log",
     tail_share: float = 0.8,
     measures: str | Sequence[str] | None = None,
     target: str | Mapping[str, Mapping[str, float]] = "catalogue",
     soft_groups: Mapping[str, Sequence[str]] | None = None,
+    sensitivity: bool = True,
     exclude_seen: bool = True,
     sampled: Sequence[str] = ("user", "item"),
     clip: float | None = None,
@@ -93,8 +95,8 @@ def audit(
     train : InteractionLog, optional
         What the model was trained on: what is seen, the profiles, and popularity come from it.
         Default: `log`.
-    browsing : {"log", "equal"} or float
-        Attention of a place: 1 / log2(1 + r), 1, or patience^(r - 1).
+    browsing : {"log", "equal"}, float or fitted ExaminationModel
+        Attention of a place: 1 / log2(1 + r), 1, patience^(r - 1), or the estimated examination.
     tail_share : float
         Share of the catalogue, the least popular items, that is the long tail.
     measures : str or sequence of str, optional
@@ -106,6 +108,9 @@ def audit(
         equal ones, or those of a population.
     soft_groups : mapping of str to sequence of str, optional
         More groups for "target": a name, and columns of the item table with membership weights.
+    sensitivity : bool
+        Look for the Lambda* of every gap: how wrong the propensities would have to be for it to
+        vanish. It costs a sort of the recorded cells a metric, and more where a gap stands.
     exclude_seen : bool
         Leave seen items out of a model's lists.
     sampled : tuple
@@ -185,6 +190,7 @@ def audit(
         level=level,
         seed=random_state,
         measures=checked_measures(measures),
+        sensitivity=sensitivity,
         target=target,
         soft_groups={} if soft_groups is None else dict(soft_groups),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from causalrec.audits._browsing import browsing_weight, browsing_words
+from causalrec.audits._browsing import Browsing, browsing_weight, browsing_words
 from causalrec.errors import DataError, StudyError
 from causalrec.evaluation import contenders
 
@@ -79,7 +79,7 @@ def lists_of_model(
     *,
     k: int,
     exclude_seen: bool,
-    browsing: str | float,
+    browsing: Browsing,
 ) -> Lists:
     """Rank the eligible items of every user by a model's predictions, a block of users at a time.
 
@@ -91,7 +91,7 @@ def lists_of_model(
         Its cells are "seen".
     k : int
     exclude_seen : bool
-    browsing : str or float
+    browsing : str, float or ExaminationModel
     """
     (contender,) = contenders(model)
     seen = _seen_keys(log, history) if exclude_seen else np.zeros(0, dtype=np.int64)
@@ -154,7 +154,7 @@ def cells_of(
     return users[kept], items[kept]
 
 
-def lists_of_log(log: InteractionLog, *, browsing: str | float) -> Lists | None:
+def lists_of_log(log: InteractionLog, *, browsing: Browsing) -> Lists | None:
     """Return the rows that a log of candidates or impressions showed; None for other kinds."""
     if log.kind not in {"candidates", "impressions"}:
         return None
@@ -191,7 +191,7 @@ def _places(sorted_lists: Codes) -> Codes:
 
 
 def lists_of_table(
-    table: Any, log: InteractionLog, history: InteractionLog, *, k: int, browsing: str | float
+    table: Any, log: InteractionLog, history: InteractionLog, *, k: int, browsing: Browsing
 ) -> Lists:
     """Read lists from a table with user, item and rank.
 
@@ -203,7 +203,7 @@ def lists_of_table(
     log, history : InteractionLog
     k : int
         Places beyond it are left out, and counted.
-    browsing : str or float
+    browsing : str, float or ExaminationModel
 
     Raises
     ------

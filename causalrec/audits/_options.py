@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from causalrec.audits._browsing import Browsing, browsing_words
 from causalrec.audits._crossed import Crossed, Unknown
 from causalrec.audits._measures import DEFAULT
 from causalrec.errors import StudyError
@@ -41,7 +42,7 @@ class AuditQuestion:
     outcome_model: Any
     relevance_threshold: float | None
     train: InteractionLog | None
-    browsing: str | float
+    browsing: Browsing
     tail_share: float
     exclude_seen: bool
     sampled: tuple[str, ...]
@@ -50,6 +51,7 @@ class AuditQuestion:
     level: float
     seed: int | None
     measures: tuple[str, ...] = DEFAULT
+    sensitivity: bool = True
     target: Target = "catalogue"
     soft_groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -99,11 +101,14 @@ class AuditQuestion:
             "user_groups": list(self.user_groups),
             "item_groups": list(self.item_groups),
             "unknown": self.unknown,
+            "sensitivity": self.sensitivity,
             "metrics": None if self.metrics is None else list(self.metrics),
             "estimators": list(self.estimators),
             "min_cell": self.min_cell,
             "k": self.k,
-            "browsing": self.browsing,
+            "browsing": self.browsing
+            if isinstance(self.browsing, (str, float))
+            else browsing_words(self.browsing),
             "tail_share": self.tail_share,
             "exclude_seen": self.exclude_seen,
             "relevance_threshold": self.relevance_threshold,
