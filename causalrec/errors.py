@@ -8,7 +8,10 @@ constructors below build those sentences, so that every room of the toolkit spea
 from __future__ import annotations
 
 import difflib
+import math
+import operator
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -101,6 +104,65 @@ class StudyError(CausalRecError, ValueError):
     """A study file or a combination of options means nothing."""
 
     exit_code: ClassVar[int] = 2
+
+
+def check_whole_number(name: str, value: object, *, least: int = 0) -> None:
+    """Refuse an option that is no whole number of at least `least`.
+
+    Raises
+    ------
+    StudyError
+
+    Examples
+    --------
+    >>> check_whole_number("n_folds", 2.5, least=2)
+    Traceback (most recent call last):
+    ...
+    causalrec.errors.StudyError: n_folds=2.5 must be a whole number of at least 2.
+    """
+    whole = hasattr(value, "__index__") and not isinstance(value, bool)
+    if not whole or operator.index(value) < least:  # type: ignore[arg-type]
+        raise StudyError(f"{name}={value!r} must be a whole number of at least {least}.")
+
+
+def check_number(name: str, value: object, *, least: float, words: str = "") -> None:
+    """Refuse an option that is no finite number of at least `least`; `words` say what that means.
+
+    Raises
+    ------
+    StudyError
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < least:  # type: ignore[arg-type, operator]
+        raise StudyError(f"{name}={value!r} must be a number of at least {least:g}{words}.")
+
+
+def check_seed(value: object) -> None:
+    """Refuse a `random_state` that seeds nothing.
+
+    Raises
+    ------
+    StudyError
+    """
+    if value is not None and not (hasattr(value, "__index__") and operator.index(value) >= 0):
+        raise StudyError(
+            f"random_state={value!r} must be a whole number of at least 0, or None for another"
+            " draw each time."
+        )
+
+
+def check_log(value: object) -> None:
+    """Refuse a table, or anything else, where an `InteractionLog` belongs.
+
+    Raises
+    ------
+    DataError
+    """
+    if not hasattr(value, "require_fields"):
+        raise DataError(
+            f"log= takes an InteractionLog, not a {type(value).__name__}: make one of a table with"
+            " InteractionLog(events, outcome=...), or of files with read_log(path)."
+        )
 
 
 class ResultError(CausalRecError):

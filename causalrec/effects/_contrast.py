@@ -190,6 +190,11 @@ def find_contrast(log: InteractionLog, column: str, contrast: Sequence[Any]) -> 
     StudyError
         If a level is asked for twice, or fewer than two are.
     """
+    if isinstance(contrast, str) or not isinstance(contrast, Sequence):
+        raise StudyError(
+            f"contrast={contrast!r} names no two values to compare: (1, 0) is exposed against not"
+            " exposed."
+        )
     asked = tuple(contrast)
     own = column == log.columns.exposure or (log.kind == "candidates" and asked in ((1, 0), (0, 1)))
     if own or not _has(log, column):

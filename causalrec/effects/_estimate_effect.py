@@ -24,7 +24,7 @@ from causalrec.effects._unit_words import on_units
 from causalrec.effects._units import as_units
 from causalrec.effects._write import config_of, write_effect
 from causalrec.effects._write_levels import write_levels
-from causalrec.errors import DataError, StudyError, near_miss
+from causalrec.errors import DataError, StudyError, check_log, near_miss
 from causalrec.graph import checked_graph
 from causalrec.results import provenance
 
@@ -175,6 +175,7 @@ def estimate_effect(
     >>> bool(low < feed.truth["effect:1-5"] < high)
     True
     """
+    check_log(log)
     checked = checked_graph(graph)
     given = log
     row_weights, weighting = read_weights(weights, given)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from causalrec.errors import StudyError, near_miss
+from causalrec.errors import StudyError, check_seed, check_whole_number, near_miss
 
 Estimator = Literal[
     "dr", "ips", "snips", "regression", "econml", "dr-learner", "causal-forest-dml", "linear-dml"
@@ -82,8 +82,9 @@ class Question:
                     " 'dr-learner', where another estimand is meant."
                 )
             options["estimand"] = "overlap"
-        if options["n_repeats"] < 1:
-            raise StudyError(f"n_repeats={options['n_repeats']} must be at least 1.")
+        check_whole_number("n_repeats", options["n_repeats"], least=1)
+        check_whole_number("n_folds", options["n_folds"], least=2)
+        check_seed(options["random_state"])
         clip = options["clip"]
         if clip is not None and not 0.0 < clip < 0.5:
             raise StudyError(f"clip must lie between 0 and 0.5, not {clip!r}.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from causalrec.errors import StudyError
+from causalrec.errors import StudyError, check_log, check_number
 from causalrec.evaluation import _assumptions
 from causalrec.evaluation._cells import CellSource
 from causalrec.evaluation._disclosure import hide_small_groups
@@ -93,6 +93,7 @@ def bounds(
     >>> row.value is None, row.lower < world.truth["mean"] < row.upper
     (True, True)
     """
+    check_log(log)
     log.require("ratings", purpose="bounds of a mean over cells")
     chosen = check_sampled(sampled)
     if not chosen:
@@ -183,8 +184,7 @@ def _by_sensitivity(
     floor: float,
 ) -> tuple[Bounds, list[int], tuple[Assumption, ...]]:
     """Bound by the marginal sensitivity model, group by group."""
-    if not (math.isfinite(lam) and lam >= 1.0):
-        raise StudyError(f"lam={lam!r} must be at least 1, where the propensity is right.")
+    check_number("lam", lam, least=1.0, words=", where the propensity is right")
     weights = weighting(propensity, log, None, None, floor)
     source = CellSource(log, propensity=weights.propensity, support=weights.support)
     cells = recorded(source, OutcomeTerm())

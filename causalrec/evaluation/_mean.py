@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from causalrec.errors import IdentificationError, StudyError
+from causalrec.errors import IdentificationError, StudyError, check_log, check_seed
 from causalrec.evaluation._cells import PopulationName
 from causalrec.evaluation._compare import compare_plan
 from causalrec.evaluation._disclosure import hide_small_groups
@@ -157,6 +157,8 @@ def estimate_mean(
     >>> [row.label for row in mean.rows]
     ['mean', 'mean (naive)', 'naive - snips']
     """
+    check_log(log)
+    check_seed(random_state)
     log.require("ratings", "candidates", purpose="a mean over cells, recorded or not")
     if using not in {None, "observed", "randomized"}:
         raise StudyError(f"using={using!r} is not known: 'observed' or 'randomized'.")

@@ -89,6 +89,11 @@ class Afterwards(Predictions):
 
         state = self._fitted
         self._check_least_squares("explain")
+        for entity, one in (("user", user), ("item", item)):
+            if isinstance(one, np.ndarray | list):
+                raise DataError(
+                    f"explain takes one {entity} id, not {len(one)} of them: ask one by one."
+                )
         user_code = codes_of(state.user_ids, [user], "user", UNKNOWN_USER)[0]
         item_code = codes_of(state.item_ids, [item], "item", UNKNOWN_ITEM)[0]
         return explain(state, self._recipe(), int(user_code), int(item_code))

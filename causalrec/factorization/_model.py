@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from causalrec.errors import StudyError, near_miss
+from causalrec.errors import StudyError, check_log, near_miss
 from causalrec.factorization._adjustments import Popularity
 from causalrec.factorization._afterwards import Afterwards
 from causalrec.factorization._common import RidgeForm
@@ -299,6 +299,7 @@ class DebiasedMF(Afterwards):
         StudyError
             If an option means nothing.
         """
+        check_log(log)
         recipe = self._recipe()
         given = user_features, item_features
         objected = self._objected(log, propensity, graph, given=given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from causalrec.errors import StudyError, near_miss
+from causalrec.errors import StudyError, check_seed, near_miss
 from causalrec.factorization._adjustments import Popularity
 from causalrec.factorization._common import RidgeForm
 from causalrec.factorization._recipe import (
@@ -62,6 +62,7 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise StudyError(
                 f"{name}={value!r} of DebiasedMF must be a number of at least {NUMBERS[name]:g}."
             )
+    check_seed(options.get("random_state"))
     if not isinstance(options.get("biases", True), bool):
         raise StudyError(f"biases={options['biases']!r} of DebiasedMF must be True or False.")
     share = options.get("early_stopping", False)

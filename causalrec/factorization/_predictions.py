@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalrec import errors
-from causalrec.errors import DataError, StudyError
+from causalrec.errors import DataError, check_whole_number
 from causalrec.factorization._common import Floats, Integers, dot_rows
 from causalrec.factorization._ranking import ranked_blocks
 from causalrec.factorization._state import State, codes_of
@@ -165,8 +165,7 @@ class Predictions:
         """
         import pandas as pd
 
-        if k < 1:
-            raise StudyError(f"k={k!r} of recommend must be at least 1.")
+        check_whole_number("k", k, least=1)
         state = self._fitted
         codes: Integers = np.arange(len(state.user_ids))
         if users is not None:

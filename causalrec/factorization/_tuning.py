@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from causalrec.errors import StudyError, near_miss
+from causalrec.errors import StudyError, check_log, check_seed, check_whole_number, near_miss
 from causalrec.factorization._model import DebiasedMF
 from causalrec.factorization._options import check_options
 from causalrec.factorization._recipe import IMPUTED, Recipe
@@ -117,8 +117,9 @@ def tune(
     >>> len(found.rows), sorted(found.selected)
     (4, ['n_factors', 'regularization'])
     """
+    check_log(log)
     configurations = _configurations(DEFAULT_GRID if grid is None else grid)
-    _check(n_folds, n_repeats, selection)
+    _check(n_folds, n_repeats, selection, random_state)
     recipes = _recipes(model, configurations)
     given = user_features, item_features
     lead = _strictest(model, configurations)
@@ -198,12 +199,10 @@ def _strictest(model: DebiasedMF, configurations: list[dict[str, Any]]) -> Debia
     return DebiasedMF(**options)
 
 
-def _check(n_folds: int, n_repeats: int, selection: str) -> None:
-    if n_folds < 2 or n_repeats < 1:
-        raise StudyError(
-            f"tune needs at least 2 folds and 1 repeat; got n_folds={n_folds!r},"
-            f" n_repeats={n_repeats!r}."
-        )
+def _check(n_folds: int, n_repeats: int, selection: str, random_state: int | None) -> None:
+    check_whole_number("n_folds", n_folds, least=2)
+    check_whole_number("n_repeats", n_repeats, least=1)
+    check_seed(random_state)
     if selection not in ("minimum", "one_standard_error"):
         raise StudyError(
             f"selection={selection!r} of tune is not one of 'minimum', 'one_standard_error'."

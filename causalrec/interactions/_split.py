@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from causalrec.errors import DataError
+from causalrec.errors import DataError, check_seed
 from causalrec.interactions._cells import cell_keys
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Drawn:
 
 def split_rows(log: InteractionLog, by: str, test_size: float, seed: int | None) -> Drawn:
     """Draw the test part of a log; the order of its rows plays no role."""
+    check_seed(seed)
     way = _checked(by, test_size)
     moment = ""
     users: NDArray[np.bool_] | None = None

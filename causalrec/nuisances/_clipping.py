@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,7 @@ class Clipping:
     @classmethod
     def of(cls, clip: float | None) -> Clipping:
         """Check the floor, which lies in (0, 0.5)."""
-        if clip is not None and not 0.0 < clip < 0.5:
+        if clip is not None and not (isinstance(clip, Real) and 0.0 < clip < 0.5):
             raise StudyError(f"clip must lie between 0 and 0.5, not {clip!r}.")
         return cls(clip)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from causalrec.errors import ConvergenceWarning
+from causalrec.errors import ConvergenceWarning, check_log, check_number, check_seed
 from causalrec.nuisances._base import Floats, Propensity, sampling_rate, subject_of
 from causalrec.nuisances._clipping import Clipping, count_clipped
 from causalrec.nuisances._features import Covariates, choose_covariates
@@ -249,6 +249,7 @@ class PropensityModel(Parameters, Propensity):
         StudyError
             If rows are weighted where there is no fit to rows.
         """
+        check_log(log)
         log.require("ratings", "candidates", purpose="estimating propensities")
         self._check(log, weights)
         chosen = self._choose(log, graph)
@@ -325,6 +326,9 @@ class PropensityModel(Parameters, Propensity):
         return self
 
     def _check(self, log: InteractionLog, weights: Floats | None) -> None:
+        check_seed(self.random_state)
+        for name in ("regularization", "cross_regularization", "factor_regularization"):
+            check_number(name, getattr(self, name), least=0.0)
         method, classifier = settle(self.method, self.classifier, log)
         check_pairs(method, classifier, self, log, weighted=weights is not None)
         self._refinement(log)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Literal, overload
 
-from causalrec.errors import StudyError, near_miss
+from causalrec.errors import StudyError, check_seed, near_miss
 from causalrec.simulation._music import simulate_music
 from causalrec.simulation._shop import simulate_shop
 from causalrec.simulation._social import simulate_social
@@ -194,6 +194,7 @@ n_candidates, n_brands, model, unmeasured, interference, unsupported, exposure_b
     for key, size in given.items():
         if not _is_number(size) or size < 1:
             raise StudyError(f"{key}={size!r} must be a whole number of at least 1.")
+    check_seed(random_state)
     return make(**given, random_state=random_state, **switches)
 
 

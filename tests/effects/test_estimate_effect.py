@@ -219,7 +219,7 @@ def test_a_click_log_is_told_what_to_log() -> None:
         ({"contrast": (2, 0)}, "a binary exposure does not have"),
         ({"unit": "itm"}, "Did you mean 'item'"),
         ({"n_repeats": 0}, "at least 1"),
-        ({"n_folds": 1}, "at least two folds"),
+        ({"n_folds": 1}, "n_folds=1 must be a whole number of at least 2"),
         ({"clip": 0.7}, "between 0 and 0.5"),
         ({"floor": 0.7}, "floor must lie"),
         ({"sampled": ("usr",)}, "nothing to cluster by"),
