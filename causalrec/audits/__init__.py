@@ -2,6 +2,7 @@
 
 from causalrec.audits._audit import AuditResult, audit
 from causalrec.audits._browsing import browsing_weight
+from causalrec.audits._decompose_gap import DecompositionResult, decompose_gap
 from causalrec.audits._gini import gini
 from causalrec.audits._impact_check import check_impact_ratios
 from causalrec.audits._impact_ratios import impact_ratio_table
@@ -11,10 +12,12 @@ from causalrec.audits._rerank_exposure import ExposureReranker
 __all__ = [
     "AuditResult",
     "CalibratedReranker",
+    "DecompositionResult",
     "ExposureReranker",
     "audit",
     "browsing_weight",
     "check_impact_ratios",
+    "decompose_gap",
     "gini",
     "impact_ratio_table",
 ]

@@ -1,4 +1,4 @@
-"""Charts of the tables: histogram, bars, dots, lines, Lorenz curves and contours.
+"""Charts of the tables: histogram, bars, dots, lines, Lorenz curves, contours and waterfalls.
 
 They are drawn for a column of about 420 units, so that a telephone shows them at nearly full
 size, beside the table that they draw. A table whose hint does not fit its content has no figure.
@@ -18,6 +18,7 @@ from causalrec.reporting._contour import draw_contour
 from causalrec.reporting._marks import SERIES, draw_mark
 from causalrec.reporting._numbers import column_texts
 from causalrec.reporting._svg import Svg, fit, plain
+from causalrec.reporting._waterfall import draw_waterfall
 from causalrec.results import Table
 
 MAX_CATEGORIES = 24
@@ -52,6 +53,8 @@ def draw_chart(table: Table, *, identity: str) -> Markup | None:
     """Return the figure that a table's hint asks for, or None where there is nothing to draw."""
     if table.figure == "contour":
         return draw_contour(table, identity=identity)
+    if table.figure == "waterfall":
+        return draw_waterfall(table, identity=identity)
     data = _data(table)
     if table.figure is None or data is None or not data.values:
         return None

@@ -1,4 +1,4 @@
-"""Several results on one page: one effect and what was asked about it, or a study."""
+"""Several results on one page: one answer and what was asked about it, or a study."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ ORDER = (
 )  # fmt: skip
 """Kinds of what is asked about an effect, as a page has them: for whom, then the doubts."""
 DOUBTS = ("interference", "refutation", "sensitivity")
+LEADS = {"effect": "The effect", "decomposition": "The parts"}
+"""Kinds that are asked further, and what they are called in a ledger shared with the answers."""
 SIDE_BY_SIDE = "estimators"
 """The kind whose rows join the lead's, in one forest plot."""
 
@@ -32,7 +34,7 @@ def compose(results: object, title: str | None = None) -> Result:
     if len(sections) == 1:
         return compose(sections[0], title)
     lead, others = sections[0], sections[1:]
-    about = lead.kind == "effect" and all(_about(lead, other) for other in others)
+    about = lead.kind in LEADS and all(_about(lead, other) for other in others)
     if about:
         return _one_answer(lead, others, title)
     sections = _told_apart(sections)
@@ -103,7 +105,7 @@ def _one_answer(lead: Result, others: Sequence[Result], title: str | None) -> Re
     )
     mine = {(row.label, row.estimator) for row in lead.rows}
     more = [row for one in beside for row in one.rows if (row.label, row.estimator) not in mine]
-    headed = lead.model_copy(update={"title": "The effect"})
+    headed = lead.model_copy(update={"title": LEADS[lead.kind]})
     settings: dict[str, Any] = dict(lead.provenance.config)
     for one in short:
         extra = {

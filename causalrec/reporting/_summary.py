@@ -22,6 +22,10 @@ SUMMARY_COLUMNS = (
 )
 
 
+GAPS_FIRST = frozenset({"audit", "decomposition"})
+"""Kinds whose first gap is what they say, not the mean of a group."""
+
+
 @dataclass(frozen=True)
 class Headline:
     """What one result says, in a line."""
@@ -108,7 +112,7 @@ def headline(result: Result) -> Headline | None:
         if is_drawable(row) and not is_truth(row) and estimator_of(row) != "naive"
     ]
     first = [row for row in usable if row.metric == usable[0].metric]
-    gaps = [row for row in first if row.derived_from] if result.kind == "audit" else []
+    gaps = [row for row in first if row.derived_from] if result.kind in GAPS_FIRST else []
     levels = [row for row in first if not row.derived_from]
     candidates = gaps or levels or first
     if not candidates:
