@@ -197,7 +197,7 @@ def coat(path: Folder) -> CoatLogs:
     """
     owner = "its authors at Cornell, and with the code of many papers that use it"
     read = {
-        name: np.loadtxt(_file(Path(path), f"{name}.ascii", "Coat Shopping", owner), ndmin=2)
+        name: _matrix(_file(Path(path), f"{name}.ascii", "Coat Shopping", owner))
         for name in ("train", "test", "propensities")
     }
     features = Path(path) / "user_item_features"
@@ -228,7 +228,7 @@ def coat(path: Folder) -> CoatLogs:
 def _one_hot(folder: Path, what: str, owner: str) -> pd.DataFrame:
     """Return the attributes behind one-hot columns named `attribute:level` in a map file."""
     stem = f"{what}_features"
-    matrix = np.loadtxt(_file(folder, f"{stem}.ascii", "Coat Shopping", owner), ndmin=2)
+    matrix = _matrix(_file(folder, f"{stem}.ascii", "Coat Shopping", owner))
     text = _file(folder, f"{stem}_map.txt", "Coat Shopping", owner).read_text(encoding="utf-8")
     names = [line.strip().split(":", 1) for line in text.splitlines() if line.strip()]
     found = {}
@@ -240,6 +240,22 @@ def _one_hot(folder: Path, what: str, owner: str) -> pd.DataFrame:
         levels = np.array([names[number][1] for number in columns])
         found[attribute] = levels[block.argmax(axis=1)]
     return pd.DataFrame(found)
+
+
+def _matrix(path: Path) -> NDArray[np.float64]:
+    """Return a text matrix of numbers separated by blanks, one line a row.
+
+    Where every number is one digit followed by one blank or end of line, as ratings and one-hot
+    columns are, the bytes are the matrix, without a parser.
+    """
+    content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    width = int(np.argmax(content == ord("\n"))) + 1  # bytes of the first line
+    if len(content) and width % 2 == 0 and len(content) % width == 0:
+        lines = content.reshape(-1, width)
+        digits, blanks, ends = lines[:, ::2] - np.uint8(ord("0")), lines[:, 1:-1:2], lines[:, -1]
+        if (digits <= 9).all() and (blanks == ord(" ")).all() and (ends == ord("\n")).all():
+            return digits.astype(np.float64)
+    return np.loadtxt(path, ndmin=2)
 
 
 def _grid_log(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache, wraps
@@ -12,18 +13,27 @@ Value = TypeVar("Value")
 
 
 @cache
-def _controller() -> Any:
-    # Looking for the loaded libraries takes 9 ms, so it is done once: after both have loaded.
+def _controller(with_scipy: bool) -> Any:
+    # Looking for the loaded libraries takes 9 ms, so it is done once: after they have loaded.
     import numpy as np  # noqa: F401
-    import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    if with_scipy:
+        import scipy.linalg  # noqa: F401
 
     return ThreadpoolController()
 
 
-def one_blas_thread() -> AbstractContextManager[object]:
-    """Return a context in which BLAS has one thread: the same bytes on every machine."""
-    return cast("AbstractContextManager[object]", _controller().limit(limits=1, user_api="blas"))
+def one_blas_thread(*, scipy: bool = True) -> AbstractContextManager[object]:
+    """Return a context in which BLAS has one thread: the same bytes on every machine.
+
+    Parameters
+    ----------
+    scipy : bool
+        False does not load scipy, whose BLAS is a second library: for work with numpy alone.
+    """
+    controller = _controller(scipy or "scipy.linalg" in sys.modules)
+    return cast("AbstractContextManager[object]", controller.limit(limits=1, user_api="blas"))
 
 
 def one_thread(function: Callable[Parameters, Value]) -> Callable[Parameters, Value]:

@@ -133,3 +133,30 @@ def test_files_of_different_sets_are_refused(tmp_path: Path) -> None:
     (features / "user_features.ascii").write_text("1 1\n0 1\n", encoding="utf-8")
     with pytest.raises(DataError, match="not one level for each user"):
         datasets.coat(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 0 5\n0 2 0\n",  # the layout whose bytes are the matrix
+        "1 0 5\n0 2 0",
+        "1  0\n0  2\n",
+        "0.5 1\n1 2.5\n",
+        "10 2 3\n4 5 60\n",
+        "7\n",
+        "1 0\n\n0 1\n",
+    ],
+)
+def test_a_matrix_is_read_as_numpy_reads_it(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "train.ascii"
+    path.write_bytes(text.encode())
+    read, expected = datasets._matrix(path), np.loadtxt(path, ndmin=2)
+    assert read.dtype == expected.dtype
+    assert np.array_equal(read, expected)
+
+
+def test_a_matrix_with_rows_of_two_lengths_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "train.ascii"
+    path.write_bytes(b"1 0\n0 1 2 3\n")  # twice the bytes, so the reshape alone would fit
+    with pytest.raises(ValueError, match="columns changed"):
+        datasets._matrix(path)

@@ -59,6 +59,29 @@ class Pattern:
         return self.n_users * self.n_items
 
 
+@dataclass(frozen=True)
+class SparseRows:
+    """A sparse matrix as compressed rows.
+
+    Attributes
+    ----------
+    pointer : int64 array, shape (rows + 1,)
+        Where the entries of each row begin.
+    columns : int32 array, shape (n,)
+    values : float array, shape (n,)
+    """
+
+    pointer: Integers
+    columns: Integers
+    values: Floats
+
+    def sums(self) -> NDArray[np.float64]:
+        """Return the sum of each row."""
+        codes = np.repeat(np.arange(len(self.pointer) - 1), np.diff(self.pointer))
+        sums = np.bincount(codes, weights=self.values, minlength=len(self.pointer) - 1)
+        return sums.astype(np.float64)
+
+
 def _pointer(codes: Integers, size: int) -> Integers:
     counts = np.bincount(codes, minlength=size)
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -12,12 +12,12 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from causalrec.factorization._common import (
     Factors,
     Floats,
     Pattern,
+    SparseRows,
     Watch,
     has_converged,
 )
@@ -33,33 +33,33 @@ class Score:
     ----------
     left, right : float array, shapes (n_users, r), (n_items, r)
         The imputation g = left right'.
-    by_user, by_item : csr_array, shapes (n_users, n_items), (n_items, n_users)
-        S and its transpose, both with compressed rows.
+    by_user, by_item : SparseRows
+        S, of n_users rows, and its transpose.
     constant : float
         sum_obs w (y - g)(y + g): what the loss of `fit_doubly_robust` holds besides f.
     """
 
     left: Floats
     right: Floats
-    by_user: sparse.csr_array
-    by_item: sparse.csr_array
+    by_user: SparseRows
+    by_item: SparseRows
     constant: float
 
     def mean(self) -> float:
         """Return the mean score over all cells."""
         low_rank = _total(self.left, self.right)
-        sparse_part = float(self.by_user.data.sum(dtype=np.float64))
+        sparse_part = float(self.by_user.values.sum(dtype=np.float64))
         return (low_rank + sparse_part) / (len(self.left) * len(self.right))
 
     @cached_property
     def user_sums(self) -> NDArray[np.float64]:
         """Sums of S over each user's cells, shape (n_users,)."""
-        return _row_sums(self.by_user)
+        return self.by_user.sums()
 
     @cached_property
     def item_sums(self) -> NDArray[np.float64]:
         """Sums of S over each item's cells, shape (n_items,)."""
-        return _row_sums(self.by_item)
+        return self.by_item.sums()
 
     @cached_property
     def _in_double(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
@@ -74,11 +74,6 @@ class Score:
         theirs = float(np.sum((users.T @ users) * (items.T @ items)))
         both = float(np.sum((left.T @ users) * (right.T @ items)))
         return own + theirs - 2.0 * both
-
-
-def _row_sums(rows: sparse.csr_array) -> NDArray[np.float64]:
-    codes = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-    return np.bincount(codes, weights=rows.data, minlength=rows.shape[0]).astype(np.float64)
 
 
 def _total(left: Floats, right: Floats) -> float:
@@ -108,11 +103,10 @@ def doubly_robust_score(
     dtype = left.dtype
     correction = inverse_propensity * (outcome - predicted)
     constant = float(np.sum(correction * (outcome + predicted), dtype=np.float64))
-    shape = (pattern.n_users, pattern.n_items)
     values = correction.astype(dtype)
-    by_user = sparse.csr_array((values, pattern.items, pattern.user_pointer), shape=shape)
-    transposed = (values[pattern.by_item], pattern.users[pattern.by_item], pattern.item_pointer)
-    by_item = sparse.csr_array(transposed, shape=shape[::-1])
+    by_user = SparseRows(pattern.user_pointer, pattern.items, values)
+    order = pattern.by_item
+    by_item = SparseRows(pattern.item_pointer, pattern.users[order], values[order])
     return Score(left, right, by_user, by_item, constant)
 
 
@@ -183,8 +177,8 @@ def _solve_items(
     return items, gathered
 
 
-def _gathered(rows: sparse.csr_array, factors: Floats, kernels: Kernels) -> Floats:
-    return kernels.sparse_times_dense(rows.indptr, rows.indices, rows.data, factors)
+def _gathered(rows: SparseRows, factors: Floats, kernels: Kernels) -> Floats:
+    return kernels.sparse_times_dense(rows.pointer, rows.columns, rows.values, factors)
 
 
 def _solved(
@@ -237,7 +231,7 @@ def loss_over_all_cells(
 ) -> float:
     """Return the loss that `fit_doubly_robust` reports, per cell, for any factors."""
     predicted = factors.predict(pattern.users, pattern.items)
-    cross = float(np.sum(score.by_user.data * predicted, dtype=np.float64))
+    cross = float(np.sum(score.by_user.values * predicted, dtype=np.float64))
     return _loss(score, factors, ridge, cross) / pattern.n_cells
 
 

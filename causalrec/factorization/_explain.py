@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from causalrec.errors import DataError
 from causalrec.factorization._common import SMALLEST_RIDGE, Factors
@@ -103,6 +102,13 @@ class _Answer(Protocol):
     def deletions(self, direction: _Array) -> _Array: ...
 
 
+def _inverse(gram: _Array) -> _Array:
+    """Return the inverse of a positive definite matrix."""
+    from scipy import linalg
+
+    return np.asarray(linalg.cho_solve(linalg.cho_factor(gram), np.eye(len(gram))))
+
+
 @dataclass(frozen=True)
 class _Ridge:
     """One user's weighted ridge regression around a prior mean.
@@ -127,8 +133,7 @@ class _Ridge:
     ) -> _Ridge:
         gram = design.T @ (design * weights[:, None])
         gram[np.diag_indices_from(gram)] += ridge
-        inverse = linalg.cho_solve(linalg.cho_factor(gram), np.eye(len(gram)))
-        return cls(design, weights, targets, ridge * mean, inverse)
+        return cls(design, weights, targets, ridge * mean, _inverse(gram))
 
     @property
     def solution(self) -> _Array:
@@ -319,7 +324,7 @@ def _over_all_cells(
     pull += ridge * _prior_mean(state, user, factors, imputation=False)
     return _OverAllCells(
         imputed,
-        linalg.cho_solve(linalg.cho_factor(gram), np.eye(len(gram))),
+        _inverse(gram),
         design.T @ behind,
         every[state.seen_items[part]],
         correction_weights(

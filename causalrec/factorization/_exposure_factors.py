@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.special import digamma
 
 from causalrec.errors import DataError, StudyError
 from causalrec.factorization._common import dot_rows
@@ -16,6 +14,7 @@ from causalrec.threads import one_blas_thread
 
 if TYPE_CHECKING:
     import pandas as pd
+    from scipy import sparse
 
     from causalrec.interactions import InteractionLog
 
@@ -160,6 +159,8 @@ def exposure_factors(
 
 
 def _exposed(log: InteractionLog) -> sparse.csr_array:
+    from scipy import sparse
+
     rows = np.ones(log.n_rows, bool) if log.exposure is None else log.exposure == 1
     keys = np.unique(log.user_codes[rows].astype(np.int64) * log.n_items + log.item_codes[rows])
     users, items = np.divmod(keys, log.n_items)
@@ -180,7 +181,7 @@ def _fit(
     level = np.sqrt(exposed.nnz / (m * n * k))
     user = _Gamma.around(level, (m, k), prior, rng)
     item = _Gamma.around(level, (n, k), prior, rng)
-    turned = sparse.csr_array(exposed.T)
+    turned = exposed.T.tocsr()
     by_user, by_item = _pairs(exposed), _pairs(turned)
     history: list[float] = []
     for _ in range(n_sweeps):
@@ -223,6 +224,8 @@ class _Gamma:
     @property
     def geometric(self) -> Floats:
         """Exp E[log factor], which divides an exposure among the factors."""
+        from scipy.special import digamma
+
         return np.asarray(np.exp(digamma(self.shape)) / self.rate)
 
     def moved(

@@ -19,7 +19,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from causalrec.factorization._common import Floats, Integers
 
@@ -100,6 +99,8 @@ class OwnGrams:
         ridge: _Array,
     ) -> OwnGrams:
         """Build and invert them, a block of rows at a time."""
+        from scipy import sparse
+
         n_rows, d = len(pointer) - 1, design.shape[1]
         upper, lower = np.triu_indices(d)
         packed = design[:, upper] * design[:, lower]

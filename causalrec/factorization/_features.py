@@ -12,7 +12,6 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, sparse
 
 from causalrec.factorization._common import SMALLEST_RIDGE, Floats, Integers, Pattern, dot_rows
 
@@ -110,6 +109,8 @@ def block_ridge(
 def _solve_dense(
     pattern: Pattern, y: Floats, w: Floats, x: Floats, z: Floats, ridge: Floats
 ) -> NDArray[np.float64]:
+    from scipy.linalg import solve
+
     size = (1 + x.shape[1]) * (1 + z.shape[1])
     gram, right_side = np.zeros((size, size)), np.zeros(size)
     for start in range(0, pattern.n, _CHUNK):
@@ -119,7 +120,7 @@ def _solve_dense(
         gram += design.T @ weighted
         right_side += weighted.T @ y[part]
     gram[np.arange(size), np.arange(size)] += ridge
-    return np.asarray(linalg.solve(gram, right_side, assume_a="pos"))
+    return np.asarray(solve(gram, right_side, assume_a="pos"))
 
 
 def _rows(x: Floats, z: Floats) -> NDArray[np.float64]:
@@ -157,6 +158,8 @@ def _adjoint(
     pattern: Pattern, x: Floats, z: Floats, r: Floats, *, squared: bool = False
 ) -> NDArray[np.float64]:
     """Return design' r; with `squared`, the design's squares (the diagonal of the Gram)."""
+    from scipy import sparse
+
     x, z = (x**2, z**2) if squared else (x, z)
     shape = (pattern.n_users, pattern.n_items)
     by_user: sparse.csr_array = sparse.csr_array(

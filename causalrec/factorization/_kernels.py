@@ -1,15 +1,15 @@
-"""Half-sweeps as functions of arrays, with scipy only: no compilation to wait for.
+"""Half-sweeps as functions of arrays, with numpy and scipy only: no compilation to wait for.
 
 The numba twins are in `_numba_kernels`; both are held to the same tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
+from numpy.typing import NDArray
 
 from causalrec.factorization._common import Floats, Integers, dot_rows
 
@@ -25,8 +25,11 @@ class Kernels:
     residual_sums: Callable[..., tuple[float, float]]
 
 
-# Rows whose packed Gram matrices are held at once.
-_BLOCK = 4_096
+# Rows and entries of a batch: its matrices stay in the second-level cache.
+_BATCH_ROWS, _BATCH_ENTRIES = 128, 2_048
+
+# Entries above which a sparse product is worth the import of scipy.
+WORTH_SCIPY = 20_000
 
 
 def weighted_half_sweep(
@@ -40,7 +43,8 @@ def weighted_half_sweep(
 ) -> Floats:
     """Solve every row's weighted ridge regression on the rows of `design`.
 
-    Row r minimises sum_j w_j (t_j - x . z_j)^2 + ridge_r |x|^2 over its entries j.
+    Row r minimises sum_j w_j (t_j - x . z_j)^2 + ridge_r |x|^2 over its entries j, in as many
+    unknowns as `design` has columns or as the row has entries, whichever is less.
 
     Parameters
     ----------
@@ -61,23 +65,47 @@ def weighted_half_sweep(
     """
     if offset is not None:
         targets = targets - offset[columns]
-    n_rows, d = len(pointer) - 1, design.shape[1]
-    upper, lower = np.triu_indices(d)
-    packed = design.take(upper, axis=1) * design.take(lower, axis=1)
-    place = np.zeros((d, d), dtype=np.intp)  # of each entry of the matrix in its triangle
-    place[upper, lower] = place[lower, upper] = np.arange(len(upper))
-    solution = np.zeros((n_rows, d), dtype=design.dtype)
-    for start in range(0, n_rows, _BLOCK):
-        stop = min(start + _BLOCK, n_rows)
-        part = slice(pointer[start], pointer[stop])
-        shape = (stop - start, len(design))
-        index = (columns[part], pointer[start : stop + 1] - pointer[start])
-        w = sparse.csr_array((weights[part], *index), shape=shape)
-        wt = sparse.csr_array((weights[part] * targets[part], *index), shape=shape)
-        gram = (w @ packed).take(place, axis=1, mode="clip")
-        gram[:, np.arange(d), np.arange(d)] += ridge[start:stop, None].astype(design.dtype)
-        solution[start:stop] = np.linalg.solve(gram, (wt @ design)[:, :, None])[:, :, 0]
+    d = design.shape[1]
+    solution = np.zeros((len(pointer) - 1, d), dtype=design.dtype)
+    for rows, entries, inside in _batches(pointer):
+        w = np.where(inside, weights[entries], 0.0).astype(design.dtype)[:, :, None]
+        z = design.take(columns[entries], axis=0)
+        scaled, aimed = w * z, w * targets[entries].astype(design.dtype)[:, :, None]
+        turned = z.transpose(0, 2, 1)
+        if z.shape[1] < d:  # x = Z'a: as many unknowns as entries
+            system = _with_ridge(np.matmul(scaled, turned), ridge[rows])
+            solution[rows] = np.matmul(turned, np.linalg.solve(system, aimed))[:, :, 0]
+        else:
+            system = _with_ridge(np.matmul(scaled.transpose(0, 2, 1), z), ridge[rows])
+            solution[rows] = np.linalg.solve(system, np.matmul(turned, aimed))[:, :, 0]
     return solution
+
+
+def _with_ridge(matrices: Floats, ridge: Floats) -> Floats:
+    """Add each row's ridge to the diagonal of its matrix, in place."""
+    diagonal = np.arange(matrices.shape[1])
+    matrices[:, diagonal, diagonal] += ridge[:, None].astype(matrices.dtype)
+    return matrices
+
+
+def _batches(pointer: Integers) -> Iterator[tuple[Integers, Integers, NDArray[np.bool_]]]:
+    """Yield rows of much the same number of entries, their entries and which of these are real.
+
+    Entries have shape (rows, the most that one has); shorter rows repeat their first. Rows
+    without entries do not come.
+    """
+    counts = np.diff(pointer)
+    order = np.argsort(counts, kind="stable")
+    length = counts[order]
+    start = int(np.searchsorted(length, 0, side="right"))
+    while start < len(order):
+        alike = int(np.searchsorted(length, length[start] * 5 // 4 + 2, side="right"))
+        most = max(1, _BATCH_ENTRIES // int(length[min(alike, start + _BATCH_ROWS) - 1]))
+        rows = order[start : min(alike, start + min(most, _BATCH_ROWS))]
+        place = np.arange(counts[rows[-1]])
+        inside = place < counts[rows, None]
+        yield rows, pointer[rows, None] + np.where(inside, place, 0), inside
+        start += len(rows)
 
 
 def shared_gram_half_sweep(right_side: Floats, design: Floats, ridge: Floats) -> Floats:
@@ -113,8 +141,16 @@ def sparse_times_dense(
     values : float array, shape (n,)
     dense : float array, shape (n_columns, d)
     """
-    shape = (len(pointer) - 1, len(dense))
-    return np.asarray(sparse.csr_array((values, columns, pointer), shape=shape) @ dense)
+    if len(columns) > WORTH_SCIPY:
+        from scipy import sparse
+
+        shape = (len(pointer) - 1, len(dense))
+        return np.asarray(sparse.csr_array((values, columns, pointer), shape=shape) @ dense)
+    product = np.zeros((len(pointer) - 1, dense.shape[1]), dtype=dense.dtype)
+    for rows, entries, inside in _batches(pointer):
+        weights = np.where(inside, values[entries], 0.0).astype(dense.dtype)[:, None, :]
+        product[rows] = np.matmul(weights, dense.take(columns[entries], axis=0))[:, 0]
+    return product
 
 
 def residual_sums(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from causalrec.errors import StudyError
 from causalrec.factorization._common import Factors, random_start
@@ -134,6 +133,8 @@ def regularization_path(
 
 def largest_regularization(problem: Problem, estimator: str) -> float:
     """Return the ridge at which the factors vanish: |w (y - mean)|_2, by power iteration."""
+    from scipy import sparse
+
     weights = cell_weights(estimator, problem.propensity) / problem.noise
     pattern = problem.pattern
     residual = weights * (problem.outcome - np.average(problem.outcome, weights=weights))

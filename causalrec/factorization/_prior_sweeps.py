@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from causalrec.factorization._common import (
     Factors,
     Floats,
     Integers,
     Pattern,
+    SparseRows,
     has_converged,
 )
 from causalrec.factorization._doubly_robust import Score, centred, loss_over_all_cells
@@ -23,6 +23,7 @@ from causalrec.factorization._feature_prior import (
     SidePrior,
     solve_with_prior,
 )
+from causalrec.factorization._kernels import sparse_times_dense
 from causalrec.factorization._weighted import Fit, with_mean_residual
 
 _Array = NDArray[np.float64]
@@ -206,8 +207,8 @@ class Warm:
             score,
             left=score.left[self.users],
             right=score.right[self.items],
-            by_user=_recoded(score.by_user, items, shape, self.users),
-            by_item=_recoded(score.by_item, users, shape[::-1], self.items),
+            by_user=_recoded(score.by_user, items, self.users),
+            by_item=_recoded(score.by_item, users, self.items),
         )
         begun = with_items(
             with_users(start, solutions(start.user_factors, start.user_biases)[self.users]),
@@ -225,12 +226,10 @@ class Warm:
         return replace(fit, factors=with_items(with_users(factors, users), items))
 
 
-def _recoded(
-    rows: sparse.csr_array, codes: Integers, shape: tuple[int, int], keep: NDArray[np.bool_]
-) -> sparse.csr_array:
+def _recoded(rows: SparseRows, codes: Integers, keep: NDArray[np.bool_]) -> SparseRows:
     """Return compressed rows without the rows and columns that are empty."""
-    pointer = rows.indptr[np.concatenate([[True], keep])]
-    return sparse.csr_array((rows.data, codes[rows.indices], pointer), shape=shape)
+    pointer = rows.pointer[np.concatenate([[True], keep])]
+    return SparseRows(pointer, codes[rows.columns], rows.values)
 
 
 def _mass(codes: Integers, weights: Floats, size: int) -> _Array:
@@ -272,7 +271,7 @@ def grid_user_rows(
     With `items` a row is the cells of these items; those of S must be among them.
     """
     design = _with_ones(factors.item_factors)
-    right_side = score.by_user @ design
+    right_side = _product(score.by_user, design)
     level, imputed = factors.item_biases + factors.intercept, score.right
     if items is not None:
         design, level, imputed = design[items], level[items], imputed[items]
@@ -282,9 +281,13 @@ def grid_user_rows(
 
 def _grid_item_rows(score: Score, factors: Factors, ridge: _Array) -> Rows:
     design = _with_ones(factors.user_factors)
-    right_side = score.right @ (score.left.T @ design) + score.by_item @ design
+    right_side = score.right @ (score.left.T @ design) + _product(score.by_item, design)
     right_side -= (factors.user_biases + factors.intercept) @ design
     return SharedGram.of(design, ridge, right_side)
+
+
+def _product(rows: SparseRows, design: Floats) -> Floats:
+    return sparse_times_dense(rows.pointer, rows.columns, rows.values, design)
 
 
 def _with_ones(factors: Floats) -> Floats:

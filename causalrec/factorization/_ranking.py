@@ -103,7 +103,7 @@ def _by_numba(
     for start in range(0, len(users), USERS_AT_ONCE):
         part = np.asarray(users[start : start + USERS_AT_ONCE], dtype=np.int64)
         scores = memory[: len(part)]
-        with one_blas_thread():
+        with one_blas_thread(scipy=False):
             np.matmul(left[part], across, out=scores)
         outside = state.may_not_list(part, seen=False, eligible=eligible_only)
         if outside is not None:

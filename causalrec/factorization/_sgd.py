@@ -131,7 +131,7 @@ def fit_doubly_robust_sgd(
         As in `fit_weighted`.
     """
     scale = pattern.n / pattern.n_cells
-    pulls = np.concatenate([np.zeros(pattern.n), score.by_user.data * scale])
+    pulls = np.concatenate([np.zeros(pattern.n), score.by_user.values * scale])
     weights = np.concatenate([np.ones(pattern.n), np.zeros(pattern.n)])
     grid_ridge = (ridge[0] / scale, ridge[1] / scale)
 

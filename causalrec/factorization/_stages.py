@@ -196,10 +196,16 @@ def _score(pattern: Pattern, target: _Array, weights: _Array, imputation: Factor
     return doubly_robust_score(pattern, target, weights, left, right, predicted)
 
 
-def _choose_kernel(n_cells: int, recipe: Recipe) -> tuple[str, Kernels]:
-    """Return "scipy" or "numba" and its kernels, by the work there is unless it was said."""
+def path_for(n_cells: int, recipe: Recipe) -> str:
+    """Return "scipy" or "numba", by the work there is unless it was said."""
     worth = n_cells * recipe.n_sweeps >= WORK_WORTH_COMPILING
-    if recipe.solver == "sgd" or recipe.kernel == "numba" or (recipe.kernel == "auto" and worth):
+    compiled = recipe.solver == "sgd" or recipe.kernel == "numba"
+    return "numba" if compiled or (recipe.kernel == "auto" and worth) else "scipy"
+
+
+def _choose_kernel(n_cells: int, recipe: Recipe) -> tuple[str, Kernels]:
+    """Return the path and its kernels."""
+    if path_for(n_cells, recipe) == "numba":
         from causalrec.factorization import _numba_kernels
 
         return "numba", _numba_kernels.kernels(recipe.n_jobs)

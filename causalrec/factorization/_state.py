@@ -166,7 +166,7 @@ class State:
     def block(self, users: slice | Integers) -> Floats:
         """Return f of some users and every item, shape (b, n_items)."""
         left, right = self.low_rank
-        with one_blas_thread():
+        with one_blas_thread(scipy=False):
             return np.asarray(left[users] @ right.T)
 
     def may_not_list(

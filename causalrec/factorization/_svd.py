@@ -39,14 +39,14 @@ class CentredScore:
     def times(self, right: Floats) -> Floats:
         """Return M right, for right of shape (n_items, r)."""
         rows, score = self.score.by_user, self.score
-        product = self.kernels.sparse_times_dense(rows.indptr, rows.indices, rows.data, right)
+        product = self.kernels.sparse_times_dense(rows.pointer, rows.columns, rows.values, right)
         level = right.dtype.type(self.mean) * right.sum(0)
         return np.asarray(product + score.left @ (score.right.T @ right) - level)
 
     def transposed_times(self, left: Floats) -> Floats:
         """Return M' left, for left of shape (n_users, r)."""
         rows, score = self.score.by_item, self.score
-        product = self.kernels.sparse_times_dense(rows.indptr, rows.indices, rows.data, left)
+        product = self.kernels.sparse_times_dense(rows.pointer, rows.columns, rows.values, left)
         level = left.dtype.type(self.mean) * left.sum(0)
         return np.asarray(product + score.right @ (score.left.T @ left) - level)
 

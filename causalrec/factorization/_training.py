@@ -11,11 +11,12 @@ from causalrec.factorization._common import SMALLEST_RIDGE, Factors, Pattern, do
 from causalrec.factorization._early_stopping import HeldOut, Validation, kept_cells
 from causalrec.factorization._feature_prior import SidePrior
 from causalrec.factorization._features import FeaturePrior, fit_feature_prior
+from causalrec.factorization._kernels import WORTH_SCIPY
 from causalrec.factorization._prior_sweeps import PriorFit, Sides
 from causalrec.factorization._recipe import WITHOUT_PROPENSITY, Recipe, cell_weights
 from causalrec.factorization._robust import fit_robust
 from causalrec.factorization._side_features import PriorScale
-from causalrec.factorization._stages import Stages, Start
+from causalrec.factorization._stages import Stages, Start, path_for
 from causalrec.factorization._weighted import Fit
 from causalrec.threads import one_blas_thread
 
@@ -131,12 +132,18 @@ def train(problem: Problem, recipe: Recipe, begin: Start | None = None) -> Train
     begin : Start, optional
         Factors to begin from; default a random start.
     """
-    with one_blas_thread():
+    with one_blas_thread(scipy=_needs_scipy(problem, recipe)):
         if recipe.early_stopping is False:
             return _train(problem, recipe, begin)
         validation = _validated(problem, recipe, begin)
         trained = _train(problem, recipe, begin, n_sweeps=validation.best)
         return replace(trained, validation=validation)
+
+
+def _needs_scipy(problem: Problem, recipe: Recipe) -> bool:
+    """Say whether anything in the fit calls scipy: its import takes longer than a small fit."""
+    path = path_for(problem.pattern.n, recipe)
+    return problem.x is not None or path != "scipy" or problem.pattern.n > WORTH_SCIPY
 
 
 def _validated(problem: Problem, recipe: Recipe, begin: Start | None) -> Validation:

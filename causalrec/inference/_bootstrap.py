@@ -8,7 +8,6 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
 
 from causalrec.errors import DataError
 from causalrec.inference._intervals import check_level
@@ -118,6 +117,8 @@ def pigeonhole_sums(
     >>> sums.value.tolist(), sums.replicates.shape
     ([600.0], (100, 1))
     """
+    from scipy import sparse
+
     columns = np.asarray(values, dtype=np.float64)
     columns = columns[:, None] if columns.ndim == 1 else columns
     users, items = np.asarray(user_codes), np.asarray(item_codes)

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from causalrec.errors import DataError
 from causalrec.inference._clusters import sum_by
@@ -113,12 +112,16 @@ class Bounds:
 
 def _widened(bound: Estimate, level: float) -> tuple[FloatArray, FloatArray]:
     """Return standard errors, plain and times the ratio of t to normal critical values."""
+    from scipy import special
+
     interval = bound.interval(level)
     half = (interval[:, 1] - interval[:, 0]) / 2.0
     return bound.standard_error, half / special.ndtri((1.0 + level) / 2.0)
 
 
 def _imbens_manski(level: float, width: float) -> float:
+    from scipy import special
+
     one_sided = float(special.ndtri(level))
     if not np.isfinite(width):
         return one_sided
@@ -305,6 +308,7 @@ def smallest_lambda(
     observed: ArrayLike,
     target: float,
     *,
+    row_weight: ArrayLike = 1.0,
     largest: float = 100.0,
 ) -> float:
     """Return the smallest `lam` whose bounds contain `target`: how wrong p would have to be.
@@ -315,6 +319,8 @@ def smallest_lambda(
         As in `marginal_sensitivity_bounds`.
     target : float
         For example the mean of a randomised slice.
+    row_weight
+        As in `marginal_sensitivity_bounds`.
     largest : float
         Where the search ends; infinity is returned if not even that is enough (a target outside
         the range of h never is).
@@ -329,13 +335,16 @@ def smallest_lambda(
     values = np.asarray(h, dtype=np.float64)[seen]
     p = np.broadcast_to(np.asarray(propensity, dtype=np.float64), seen.shape)[seen]
     _check_model(largest, p, np.ones(len(p), dtype=bool))
-    odds, codes = 1.0 / p - 1.0, np.zeros(len(p), dtype=np.int64)
+    known = np.broadcast_to(np.asarray(row_weight, dtype=np.float64), seen.shape)[seen]
+    odds, codes = known * (1.0 / p - 1.0), np.zeros(len(p), dtype=np.int64)
     here = np.ones(len(p), dtype=bool)
-    above = target > float(sum_by(codes, (values / p)[:, None])[0, 0] / (1.0 / p).sum())
+    plain = known / p
+    above = target > float(sum_by(codes, (values * plain)[:, None])[0, 0] / plain.sum())
 
     def missing(log_lam: float) -> float:
         lam = float(np.exp(log_lam))
-        w = _extreme_weights(values, (1.0 + odds / lam, 1.0 + odds * lam), here, codes, 1, above)
+        limits = known + odds / lam, known + odds * lam
+        w = _extreme_weights(values, limits, here, codes, 1, above)
         reached = float(w @ values / w.sum())
         return reached - target if above else target - reached
 

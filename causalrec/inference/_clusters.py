@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
-from scipy import sparse
 
 from causalrec.errors import DataError, near_miss
 from causalrec.inference._sums import FloatArray, IntArray
@@ -66,6 +65,8 @@ def sum_by(codes: IntArray, values: FloatArray, n_groups: int | None = None) -> 
     if values.shape[1] == 1:
         one = np.bincount(codes, weights=values[:, 0], minlength=groups)
         return np.asarray(one, dtype=np.float64)[:, None]
+    from scipy import sparse
+
     # The transposed indicator times the values reads the rows once, in order, whatever the codes.
     places = np.arange(len(codes) + 1)
     indicator = sparse.csc_matrix((np.ones(len(codes)), codes, places), (groups, len(codes)))

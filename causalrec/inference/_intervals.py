@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import special
 
 from causalrec.errors import DataError
 from causalrec.inference._sums import FloatArray
@@ -45,6 +44,8 @@ def small_sample(
 
 def t_critical(level: float, freedom: FloatArray) -> FloatArray:
     """Two-sided critical value of Student's t (the normal's where the freedom is infinite)."""
+    from scipy import special
+
     quantile = (1.0 + check_level(level)) / 2.0
     critical: FloatArray = np.where(
         np.isfinite(freedom),
@@ -56,6 +57,8 @@ def t_critical(level: float, freedom: FloatArray) -> FloatArray:
 
 def two_sided_p(statistic: FloatArray, freedom: FloatArray) -> FloatArray:
     """Two-sided p-value of a t statistic."""
+    from scipy import special
+
     size = np.abs(statistic)
     p: FloatArray = np.where(
         np.isfinite(freedom),

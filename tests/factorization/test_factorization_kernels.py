@@ -76,6 +76,26 @@ def test_both_kernels_agree_on_rows_longer_than_a_gather(dtype: str) -> None:
     np.testing.assert_allclose(found[0], found[1], atol=TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("d", [4, 30])
+def test_rows_of_every_length_are_solved_in_batches(
+    d: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_kernels, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(_kernels, "_BATCH_ENTRIES", 90)
+    rng = np.random.default_rng(3)
+    counts = rng.permutation(np.arange(60))  # 0 to 59 entries, some more than the unknowns
+    users = np.repeat(np.arange(60), counts).astype(np.int32)
+    items = rng.integers(0, 50, len(users)).astype(np.int32)
+    pattern, design = Pattern(users, items, 60, 50), rng.normal(size=(50, d))
+    weights, targets = rng.gamma(2.0, 0.5, len(users)), rng.normal(size=len(users))
+    weights[rng.random(len(users)) < 0.1] = 0.0
+    ridge = rng.uniform(0.5, 4.0, 60)
+    arguments = pattern.user_pointer, pattern.items, weights, targets, design, ridge
+    found = _kernels.weighted_half_sweep(*arguments)
+    expected = _by_least_squares(pattern, weights, targets, design, ridge)
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_threads_change_no_byte(dtype: str) -> None:
     pattern, weights, targets, design, ridge = _problem(dtype, 2, n_users=5_000, n_items=12)
@@ -93,7 +113,11 @@ def test_threads_change_no_byte(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("d", [0, 1, 16, 33])
-def test_products_and_residuals_agree_with_dense_algebra(dtype: str, d: int) -> None:
+@pytest.mark.parametrize("worth_scipy", [0, 20_000])
+def test_products_and_residuals_agree_with_dense_algebra(
+    dtype: str, d: int, worth_scipy: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_kernels, "WORTH_SCIPY", worth_scipy)
     pattern, weights, targets, design, _ = _problem(dtype, 6, d=d)
     rng = np.random.default_rng(7)
     solved, level = rng.normal(size=(40, d)).astype(dtype), rng.normal(size=40).astype(dtype)

@@ -22,5 +22,33 @@ def test_a_small_fit_loads_no_statistics_no_learning_library_and_no_compiler() -
     )
     loaded = set(run.stdout.split())
     # A second or more together, which the fit itself does not take.
-    heavy = {"sklearn", "scipy.stats", "scipy.optimize", "numba", "networkx", "dowhy", "econml"}
+    heavy = {"sklearn", "scipy", "numba", "duckdb", "networkx", "dowhy", "econml"}
     assert not heavy & loaded
+
+
+THREADS = """
+import sys
+import numpy as np
+from threadpoolctl import threadpool_info
+from causalrec.threads import one_blas_thread
+
+def threads():
+    return sorted(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
+
+with one_blas_thread(scipy=False):
+    assert "scipy" not in sys.modules
+    print(threads())
+import scipy.linalg  # a second library, which the first context has not seen
+with one_blas_thread(scipy=False):
+    print(threads())
+with one_blas_thread():
+    print(threads())
+"""
+
+
+def test_a_blas_that_is_loaded_later_is_held_to_one_thread_as_well() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", THREADS], check=True, capture_output=True, encoding="utf-8"
+    )
+    counts = [set(line.strip("[]").split(", ")) for line in run.stdout.splitlines()]
+    assert counts == [{"1"}, {"1"}, {"1"}]
