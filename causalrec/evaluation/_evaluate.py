@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from causalrec.errors import StudyError
+from causalrec.errors import ResultError, StudyError
 from causalrec.evaluation._cells import PopulationName
 from causalrec.evaluation._compare import compare_plan
 from causalrec.evaluation._evaluation_options import EvaluationQuestion, estimators_for
 from causalrec.evaluation._evaluator import Evaluator
 from causalrec.evaluation._law import GainForm
+from causalrec.evaluation._order_flip import sensitivity_of_order
 from causalrec.evaluation._recommenders import contenders
 from causalrec.evaluation._setup import (
     check_population,
@@ -24,6 +25,7 @@ from causalrec.results import Result, Row
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
+    from causalrec.inference import Estimate
     from causalrec.interactions import InteractionLog
 
 EvaluationEstimator = Literal["snips", "ips", "dr", "naive", "plain"]
@@ -37,6 +39,63 @@ class EvaluationResult(Result):
     def differences(self) -> tuple[Row, ...]:
         """The paired differences between models."""
         return tuple(row for row in self.rows if row.metric.startswith("difference of "))
+
+    def sensitivity(self, lam: Sequence[float] = (1.25, 1.5, 2.0, 3.0)) -> Result:
+        """Return by how much the propensities may be wrong before the order of two models flips.
+
+        Under the marginal sensitivity model the odds of being recorded, given covariates *and*
+        outcome, are within a factor Lambda of the propensity's (Tan 2006). Every metric and every
+        paired difference is bounded sharply at each `lam` (Zhao, Small & Bhattacharya 2019, the
+        difference cell by cell), and Lambda* is the smallest at which the bounds of a difference,
+        or their confidence interval, reach zero.
+
+        Parameters
+        ----------
+        lam : sequence of float
+            At least 1; where bounds are tabulated.
+
+        Returns
+        -------
+        Result
+            Of kind "sensitivity": a row for each Lambda*; tables "order", "sensitivity bounds" and,
+            drawn, "difference by Lambda" of the first pair.
+
+        Raises
+        ------
+        StudyError
+            If the evaluation is naive or of a randomised log.
+        ResultError
+            If the result was reloaded from a file.
+        """
+        return sensitivity_of_order(self.internal("plan"), self, lam)
+
+    def values_of(self, metric: str, estimator: str | None = None) -> Estimate:
+        """Return the models' values of a weighted metric as one estimate, labelled by model.
+
+        Parameters
+        ----------
+        metric : str
+            Its label: "dcg@10".
+        estimator : str, optional
+            Default: the first, the headline.
+
+        Raises
+        ------
+        ResultError
+            If the metric is no sum over cells, or the result was reloaded from a file.
+        """
+        used = self.provenance.config["estimators"][0] if estimator is None else estimator
+        estimate, tail = self.internal("estimate"), f"|{used}|"
+        labels = () if estimate is None else estimate.labels
+        found = [one for one in labels if one.startswith(f"{metric}|") and one.endswith(tail)]
+        if not found:
+            raise ResultError(
+                f"There is no joint estimate of {metric!r} by {used!r} here: ask evaluate for a"
+                " weighted metric ('dcg@10', 'mse'), and for that estimator."
+            )
+        names = [one.removeprefix(f"{metric}|").removesuffix(tail) for one in found]
+        joint: Estimate = estimate[found].relabel(names)
+        return joint
 
 
 def evaluate(
