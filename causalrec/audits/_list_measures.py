@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from causalrec.audits._deviation import add_deviation
+from causalrec.audits._expected import add_expected
 from causalrec.audits._exposure import add_exposure
 from causalrec.audits._gini import concentration
 from causalrec.audits._merit import add_merit, relevance_of
@@ -114,8 +115,10 @@ def _add_relevant(
         grouped.append(head_and_tail(popularity))
         add_places(found, lists, question, grouped)
         notes.append(add_order_by_popularity(found, question, popularity))
+    if "expected exposure" in asked:
+        notes.append(add_expected(found, lists, question, items))
     if not {"opportunity", "merit"} & set(asked):
-        return notes
+        return [note for note in notes if note]
     answers = relevance_of(question, lists, grouped)
     if isinstance(answers, str):
         return [*notes, answers]

@@ -31,6 +31,7 @@ from causalrec.results import Row, rows_from_estimate
 
 if TYPE_CHECKING:
     from causalrec.audits._options import AuditQuestion
+    from causalrec.interactions import InteractionLog
 
 FloatArray = npt.NDArray[np.float64]
 NO_OUTCOMES = (
@@ -49,10 +50,8 @@ def groups_of(attribute: Attribute) -> tuple[Group, ...]:
     )
 
 
-def relevance_of(
-    question: AuditQuestion, lists: Lists, attributes: Sequence[Attribute]
-) -> MeritAnswers | str:
-    """Return attention, merit and listed relevance of every group, or why there is none."""
+def relevance_refused(question: AuditQuestion) -> str:
+    """Return why a log cannot tell merit, or ""."""
     log = question.log
     if log.kind not in {"ratings", "candidates"}:
         return (
@@ -61,8 +60,11 @@ def relevance_of(
         )
     if log.kind == "candidates" and not log.one_row_per_cell:
         return "Merit is not estimated: some (user, item) pairs have several candidate rows."
-    if not attributes:
-        return "Merit belongs to groups of items: name item_groups=[...]."
+    return ""
+
+
+def attention_of(lists: Lists, log: InteractionLog) -> Attention:
+    """Return what lists give to cells: of several lists of a user, their mean."""
     keys, place = np.unique(lists.users * np.int64(log.n_items) + lists.items, return_inverse=True)
     users, items = np.divmod(keys, log.n_items)
     share = 1.0 / lists.repeats[lists.users]
@@ -70,11 +72,23 @@ def relevance_of(
         np.bincount(place, weights=each, minlength=len(keys)).astype(np.float64)
         for each in (lists.weight, share)
     )
+    return Attention(users, items, weight, listed, logged=lists.k is None)
+
+
+def relevance_of(
+    question: AuditQuestion, lists: Lists, attributes: Sequence[Attribute]
+) -> MeritAnswers | str:
+    """Return attention, merit and listed relevance of every group, or why there is none."""
+    log, refused = question.log, relevance_refused(question)
+    if refused:
+        return refused
+    if not attributes:
+        return "Merit belongs to groups of items: name item_groups=[...]."
     propensity, graph, _ = means_under_exposure(question)
     return merit_estimates(
         log,
         {one.column: groups_of(one) for one in attributes},
-        Attention(users, items, weight, listed, logged=lists.k is None),
+        attention_of(lists, log),
         estimators=question.estimators,
         provider_columns=[one.column for one in attributes if one.by_provider],
         propensity=propensity,

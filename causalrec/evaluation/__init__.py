@@ -3,6 +3,7 @@
 from causalrec.evaluation._bounds import bounds
 from causalrec.evaluation._compare import compare_with_randomized
 from causalrec.evaluation._evaluate import EvaluationResult, evaluate
+from causalrec.evaluation._expected_exposure import UserExposure, expected_exposure
 from causalrec.evaluation._family import family
 from causalrec.evaluation._group_estimates import GroupAnswers, GroupEstimates, group_estimates
 from causalrec.evaluation._groups import Group, groups_by
@@ -27,12 +28,14 @@ __all__ = [
     "MeanResult",
     "MeritAnswers",
     "MeritEstimates",
+    "UserExposure",
     "bounds",
     "compare_with_randomized",
     "contenders",
     "estimate_mean",
     "evaluate",
     "evaluate_uplift",
+    "expected_exposure",
     "family",
     "group_estimates",
     "groups_by",

@@ -16,16 +16,16 @@ import numpy.typing as npt
 
 from causalrec.evaluation._cells import CellBlock, Coverage
 from causalrec.evaluation._common_support import common_support, shared_words
-from causalrec.evaluation._evaluation_options import EvaluationQuestion, estimators_for
-from causalrec.evaluation._evaluator import Evaluator
 from causalrec.evaluation._groups import Group
 from causalrec.evaluation._law import Gain
+from causalrec.evaluation._merit_question import merit_evaluator
 from causalrec.evaluation._recommenders import FloatArray
-from causalrec.evaluation._setup import parts_of
 from causalrec.inference import CellTotals, Estimate
 from causalrec.scores import dr_score
 
 if TYPE_CHECKING:
+    from causalrec.evaluation._evaluation_options import EvaluationQuestion
+    from causalrec.evaluation._evaluator import Evaluator
     from causalrec.graph import CausalGraph
     from causalrec.interactions import InteractionLog
     from causalrec.nuisances import Support
@@ -148,33 +148,20 @@ def merit_estimates(
     random_state
         As in `evaluate`.
     """
-    log.require("ratings", "candidates", purpose="merit of items, shown or not")
-    parts = parts_of(log)
-    chosen, uniform = estimators_for(
-        list(estimators) if parts.selected is not None else None, parts
-    )
-    used = parts.randomized if uniform else parts.selected
-    assert used is not None
-    question = EvaluationQuestion(
-        log=used,
-        contenders=(),
-        metrics=(),
-        estimators=chosen,
-        uniform=uniform,
+    evaluator = merit_evaluator(
+        log,
+        estimators=estimators,
         propensity=propensity,
         outcome_model=outcome_model,
         graph=graph,
-        sampled=tuple(sampled),
-        population="supported",
-        threshold=relevance_threshold,
-        gain_form="linear",
+        sampled=sampled,
+        relevance_threshold=relevance_threshold,
         train=train,
         clip=clip,
         floor=floor,
         level=level,
-        seed=random_state,
+        random_state=random_state,
     )
-    evaluator = Evaluator.of(question)
     found = tuple(
         _of_column(evaluator, column, tuple(groups), attention, column in provider_columns)
         for column, groups in by.items()
