@@ -3,6 +3,7 @@
 from causalrec.audits._audit import AuditResult, audit
 from causalrec.audits._browsing import browsing_weight
 from causalrec.audits._decompose_gap import DecompositionResult, decompose_gap
+from causalrec.audits._decomposition_graph import identify_gap
 from causalrec.audits._gini import gini
 from causalrec.audits._impact_check import check_impact_ratios
 from causalrec.audits._impact_ratios import impact_ratio_table
@@ -19,5 +20,6 @@ __all__ = [
     "check_impact_ratios",
     "decompose_gap",
     "gini",
+    "identify_gap",
     "impact_ratio_table",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from causalrec.audits import _decomposition_words as words
 from causalrec.audits._decomposer import Computed, compute, read_rows
-from causalrec.audits._decomposition_graph import Pathways, fairness_paths, within_groups
+from causalrec.audits._decomposition_graph import Pathways, identify_gap
 from causalrec.audits._decomposition_parts import GAP
 from causalrec.audits._decomposition_question import GapQuestion, ask
 from causalrec.audits._disclosure import hide_small_groups
@@ -204,9 +204,10 @@ def decompose_gap(
     )  # fmt: skip
     if method == "exposure":
         _check_roles(question)
-        pathways = within_groups(checked, by)
-    else:
-        pathways = fairness_paths(checked, by, question.allowed_mediators, question.effect)
+    pathways = identify_gap(
+        checked, by=by, method=method, effect=question.effect,
+        allowed_mediators=question.allowed_mediators,
+    )  # fmt: skip
     if question.hidden:
         return _write(question, pathways, None)
     return _write(question, pathways, compute(question, read_rows(question, pathways)))

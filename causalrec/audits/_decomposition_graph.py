@@ -56,6 +56,46 @@ class Pathways:
     between: tuple[str, ...] = ()
 
 
+def identify_gap(
+    graph: CausalGraph,
+    *,
+    by: str,
+    method: str = "exposure",
+    effect: PathEffect = "natural",
+    allowed_mediators: Sequence[str] | None = None,
+) -> Pathways:
+    """Say what the parts of a gap are identified by, without touching a log.
+
+    Parameters
+    ----------
+    graph : CausalGraph
+    by, method, effect, allowed_mediators
+        As in `decompose_gap`.
+
+    Returns
+    -------
+    Pathways
+        `words` says it in a few sentences; `before`, `allowed`, `others`, `left_in` and `between`
+        name the columns.
+
+    Raises
+    ------
+    GraphError, IdentificationError
+        As `decompose_gap`.
+
+    Examples
+    --------
+    >>> import causalrec as cr
+    >>> graph = cr.load_graph("user_group_mix")
+    >>> found = identify_gap(graph, by="user_group", method="standard_fairness")
+    >>> found.allowed, found.before
+    (('exposure_mix',), ('country', 'device'))
+    """
+    if method == "exposure":
+        return within_groups(graph, by)
+    return fairness_paths(graph, by, allowed_mediators, effect)
+
+
 def within_groups(graph: CausalGraph, column: str) -> Pathways:
     """Identify the effect of exposure within the groups of a column.
 

@@ -14,6 +14,7 @@ from causalrec.study._context import Context
 from causalrec.study._file import (
     AuditQuestion,
     BoundsQuestion,
+    DecompositionQuestion,
     EffectQuestion,
     EvaluationQuestion,
     MeanQuestion,
@@ -236,6 +237,28 @@ def _audit(context: Context, question: AuditQuestion) -> Result:
     )
 
 
+def _decomposition(context: Context, question: DecompositionQuestion) -> Result:
+    from causalrec.audits import decompose_gap
+
+    found = decompose_gap(
+        context.log,
+        context.require_graph(question.name),
+        by=question.by,
+        groups=question.groups,
+        method=question.method,
+        effect=question.effect,
+        allowed_mediators=question.allowed_mediators,
+        propensity=context.propensity_or_none() if question.method == "exposure" else None,
+        sampled=question.sampled,
+        min_cell=context.study.study.min_cell,
+        level=context.level,
+        random_state=context.seed,
+    )
+    if not question.refute or not found.parts:
+        return found
+    return found.model_copy(update={"sections": (found.refute(random_state=context.seed),)})
+
+
 _ANSWERS: dict[type, Callable[[Context, Any], Result]] = {
     EffectQuestion: _effect,
     MeanQuestion: _mean,
@@ -244,6 +267,7 @@ _ANSWERS: dict[type, Callable[[Context, Any], Result]] = {
     UpliftQuestion: _uplift,
     PolicyQuestion: _policy,
     AuditQuestion: _audit,
+    DecompositionQuestion: _decomposition,
 }
 
 

@@ -11,6 +11,7 @@ from causalrec.results import Result, Table
 from causalrec.study._context import Context
 from causalrec.study._file import (
     AuditQuestion,
+    DecompositionQuestion,
     EffectQuestion,
     MeanQuestion,
     UpliftQuestion,
@@ -25,6 +26,7 @@ _NEEDS: dict[str, tuple[Kind, ...]] = {
     "uplift": ("candidates",),
     "policy_value": ("impressions",),
     "audit": ("ratings", "candidates", "impressions"),
+    "decomposition": ("candidates",),
 }
 
 
@@ -78,6 +80,8 @@ def _identified(context: Context, question: Any) -> str:
     kinds = _NEEDS[question.kind]
     if isinstance(question, EffectQuestion) and question.contrast not in ((1, 0), (0, 1)):
         kinds = (*kinds, "impressions")  # what is shown has positions to compare
+    if isinstance(question, DecompositionQuestion) and question.method == "standard_fairness":
+        kinds = (*kinds, "impressions")  # paths through mediators need no unexposed rows
     context.log.require(*kinds, purpose=f"the question {question.name!r}")
     for column in _columns(question):
         context.log.column(column)
@@ -87,12 +91,31 @@ def _identified(context: Context, question: Any) -> str:
         if context.graph is None:
             return "no graph: missing at random given every column is taken on trust"
         return _words(context, question.name, "mean")
+    if isinstance(question, DecompositionQuestion):
+        return _pathways(context, question)
     return "by its estimator; no causal graph is asked"
+
+
+def _pathways(context: Context, question: DecompositionQuestion) -> str:
+    from causalrec.audits import identify_gap
+
+    found = identify_gap(
+        context.require_graph(question.name),
+        by=question.by,
+        method=question.method,
+        effect=question.effect,
+        allowed_mediators=question.allowed_mediators,
+    )
+    for column in (*found.before, *found.allowed, *found.others, *found.between):
+        context.log.column(column)
+    return found.words
 
 
 def _columns(question: Any) -> tuple[str, ...]:
     if isinstance(question, AuditQuestion):
         return (*question.user_groups, *question.item_groups)
+    if isinstance(question, DecompositionQuestion):
+        return (question.by,)
     if isinstance(question, EffectQuestion):
         return question.by if question.weights is None else (*question.by, question.weights)
     if isinstance(question, MeanQuestion) and question.by is not None:

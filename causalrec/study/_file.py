@@ -179,6 +179,20 @@ class AuditQuestion(_Question):
     item_groups: tuple[str, ...] = ()
 
 
+class DecompositionQuestion(_Question):
+    """Through which pathway does a gap between two groups arise?"""
+
+    kind: Literal["decomposition"]
+    by: str
+    groups: tuple[str, str] | None = None
+    method: Literal["exposure", "standard_fairness"] = "exposure"
+    effect: Literal["natural", "interventional"] = "natural"
+    allowed_mediators: tuple[str, ...] | None = None
+    sampled: tuple[Literal["user", "item"], ...] = ("user", "item")
+    refute: bool = False
+    """Whether to add the refuters: some seconds."""
+
+
 Question = Annotated[
     EffectQuestion
     | MeanQuestion
@@ -186,7 +200,8 @@ Question = Annotated[
     | EvaluationQuestion
     | UpliftQuestion
     | PolicyQuestion
-    | AuditQuestion,
+    | AuditQuestion
+    | DecompositionQuestion,
     Field(discriminator="kind"),
 ]
 

@@ -29,7 +29,7 @@ class World:
 
 
 # ---------------------------------------------------------------- exposure: four parts
-N_USERS, PER_USER = 500, 10
+N_USERS, PER_USER, N_ITEMS = 500, 10, 97
 FOUR = cr.CausalGraph.from_dot(
     "digraph four { exposed [role=exposure]; bought [role=outcome]; team [entity=user];"
     " taste [entity=user]; match [entity=event]; team -> {exposed bought};"
@@ -47,8 +47,11 @@ def _four_laws(
     return p, baseline, effect
 
 
-def four_parts(seed: int, *, hidden: float = 0.0) -> World:
-    """Draw users of two teams and their candidates; `hidden` is the size of a confounder."""
+def four_parts(seed: int, *, hidden: float = 0.0, items: float = 0.0) -> World:
+    """Draw users of two teams and their candidates.
+
+    `hidden` is the size of a confounder, `items` that of what items add to outcome and effect.
+    """
     rng = np.random.default_rng(seed)
     team = (rng.random(N_USERS) < 0.5).astype(np.float64)
     taste = 0.1 * (2 * team - 1) + rng.normal(size=N_USERS)
@@ -57,9 +60,12 @@ def four_parts(seed: int, *, hidden: float = 0.0) -> World:
     match, unseen = rng.normal(size=n), hidden * rng.normal(size=n) * (1 + team[user])
     p, baseline, effect = _four_laws(team[user], taste[user], match, unseen)
     exposed = (rng.random(n) < p).astype(int)
+    item = rng.integers(0, N_ITEMS, n)
+    of_item = items * rng.normal(size=(2, N_ITEMS))[:, item]
     noise = 0.3 * rng.normal(size=N_USERS)[user] + 0.5 * rng.normal(size=n)
+    noise += of_item[0] + of_item[1] * exposed
     events = pd.DataFrame({
-        "user_id": user, "item_id": np.arange(n) % 97, "exposed": exposed, "match": match,
+        "user_id": user, "item_id": item, "exposed": exposed, "match": match,
         "bought": baseline + effect * exposed + noise,
     })  # fmt: skip
     users = pd.DataFrame(

@@ -363,3 +363,47 @@ def test_a_study_compares_positions_and_arms(tmp_path: Path) -> None:
     question = POSITIONS.replace("[1, 5]", '["treatment", "control"]')
     path.write_text(question)
     assert read_study(path).questions[0].contrast == ("treatment", "control")
+
+
+DECOMPOSED = """
+schema_version = 1
+graph = "exposure_click"
+
+[study]
+title = "Through which pathway"
+output = "out"
+min_cell = 5
+
+[log]
+world = "shop"
+world_options = { n_users = 80, n_items = 30 }
+
+[[questions]]
+kind = "decomposition"
+name = "four"
+by = "gender"
+groups = ["f", "m"]
+refute = true
+
+[[questions]]
+kind = "decomposition"
+name = "paths"
+by = "gender"
+method = "standard_fairness"
+allowed_mediators = ["activity"]
+"""
+
+
+def test_a_study_asks_through_which_pathway_a_gap_arises(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(DECOMPOSED)
+    first, second = check_study(path).notes
+    assert "effect of exposure" in first
+    assert "natural indirect effect of gender on purchase through activity" in second
+    four, paths = run_study(path).sections
+    assert four.kind == paths.kind == "decomposition"
+    assert [section.kind for section in four.sections] == ["refutation"]
+    assert {row.label for row in paths.rows} >= {"direct", "indirect", "spurious"}
+    path.write_text(DECOMPOSED.replace('["activity"]', '["exposed"]'))
+    with pytest.raises(IdentificationError, match="recanting witness"):
+        check_study(path)
