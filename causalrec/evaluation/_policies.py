@@ -79,17 +79,26 @@ def target_policy(policy: Any, log: InteractionLog) -> TargetPolicy:
     words = str(getattr(policy, "words", "")) or (
         "the policy given as a function" if callable(policy) else "the policy given"
     )
+    given = _probabilities(policy, log, "policy")
+    if given.ndim == 1:
+        return TargetPolicy(given, None, words)
+    said = str(getattr(policy, "assumption", ""))
+    return TargetPolicy(given[np.arange(log.n_rows), log.item_codes], given, words, said)
+
+
+def _probabilities(policy: Any, log: InteractionLog, name: str) -> FloatArray:
+    """Return the array behind a policy, (n_rows,) or (n_rows, n_items), checked."""
     given = np.asarray(policy(log) if callable(policy) else policy, dtype=np.float64)
     if given.shape not in {(log.n_rows,), (log.n_rows, log.n_items)}:
         raise DataError(
-            f"The policy has shape {given.shape}; it must be ({log.n_rows},), a probability of the"
+            f"The {name} has shape {given.shape}; it must be ({log.n_rows},), a probability of the"
             f" logged item for each row, or ({log.n_rows}, {log.n_items}), one for every item."
         )
     # NaN fails both comparisons, so one pass each finds that nothing is wrong.
     if not (given.min() >= 0.0 and given.max() <= 1.0 + SUM_TOLERANCE):
         wrong = ~((given >= 0.0) & (given <= 1.0 + SUM_TOLERANCE))
         raise DataError.bad_rows(
-            "policy",
+            name,
             "is not a probability in [0, 1]",
             count=int(wrong.sum()),
             total=given.size,
@@ -97,20 +106,50 @@ def target_policy(policy: Any, log: InteractionLog) -> TargetPolicy:
             way_out="A policy gives each item the probability that it is shown.",
         )
     if given.ndim == 1:
-        return TargetPolicy(given, None, words)
+        return given
     sums = _row_sums(given)
     off = np.abs(sums - 1.0) > SUM_TOLERANCE
     if off.any():
         raise DataError.bad_rows(
-            "policy",
+            name,
             "does not sum to one over the items",
             count=int(off.sum()),
             total=log.n_rows,
             rows=[f"row {at}: {sums[at]:.6g}" for at in np.flatnonzero(off)[:5]],
             way_out="Divide each row by its sum, over the items that can be shown.",
         )
-    said = str(getattr(policy, "assumption", ""))
-    return TargetPolicy(given[np.arange(log.n_rows), log.item_codes], given, words, said)
+    return given
+
+
+def logging_probabilities(policy: Any, log: InteractionLog) -> FloatArray:
+    """Read the logging policy's probabilities of all items, and hold them to the logged ones.
+
+    Parameters
+    ----------
+    policy : array (n_rows, n_items) or callable(log)
+    """
+    assert log.logging_propensity is not None
+    given = _probabilities(policy, log, "logging_policy")
+    if given.ndim == 1:
+        raise DataError(
+            f"The logging_policy has shape {given.shape}; it must be ({log.n_rows},"
+            f" {log.n_items}): the probability of every item in every row."
+        )
+    logged = given[np.arange(log.n_rows), log.item_codes]
+    apart = np.abs(logged - log.logging_propensity) > 1e-4 * log.logging_propensity
+    if apart.any():
+        raise DataError.bad_rows(
+            "logging_policy",
+            f"differs from column {log.columns.logging_propensity!r} for the item that was shown",
+            count=int(apart.sum()),
+            total=log.n_rows,
+            rows=[
+                f"row {at}: {logged[at]:.6g} against {log.logging_propensity[at]:.6g}"
+                for at in np.flatnonzero(apart)[:5]
+            ],
+            way_out="Its columns are in the order of log.item_ids, its rows in that of the log.",
+        )
+    return given
 
 
 @one_thread

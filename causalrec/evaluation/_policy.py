@@ -12,6 +12,7 @@ from causalrec.evaluation._policies import (
     TargetPolicy,
     cross_fitted_rewards,
     given_rewards,
+    logging_probabilities,
     target_policy,
 )
 from causalrec.evaluation._policy_adaptive import (
@@ -40,6 +41,7 @@ from causalrec.evaluation._policy_words import (
     tuning_table,
     weights_table,
 )
+from causalrec.evaluation._recommenders import FloatArray
 from causalrec.evaluation._slate_models import SlateModel, place_rewards, slate_view
 from causalrec.results import Result, Table, provenance
 
@@ -55,6 +57,7 @@ def policy_value(
     q_model: Any = None,
     slate_model: SlateModel | None = None,
     adaptive: bool = False,
+    logging_policy: Any = None,
     tuning: float | TuningRule | Mapping[str, float | TuningRule] = "slope",
     clip: float | TuningRule | None = None,
     sampled: Sequence[str] | None = None,
@@ -98,7 +101,11 @@ def policy_value(
         the item in its place, whatever stands elsewhere. None: an impression, places one by one.
     adaptive : bool
         The logging policy learned from earlier outcomes of this log (a bandit). "dr" and "ips"
-        are then weighted in time order, so that their interval holds; see Notes.
+        are then weighted in time order (`timestamp`, else the order of the rows), so that their
+        interval holds; see Notes.
+    logging_policy : array (n_rows, n_items) or callable(log), optional
+        The logging policy's probabilities of all items, where they were kept: an adaptive log
+        then needs no guess at them, and support is counted exactly.
     tuning : float, "slope", "mse_bound", or mapping from estimator to one of these
         Parameter of the last four estimators: given, or chosen on this log by a rule.
     clip : float, "slope" or "mse_bound", optional
@@ -140,8 +147,10 @@ def policy_value(
     sub-Gaussian, w / (1 - c + c w): Metelli, Russo & Restelli (2021). Slates: Li et al. (2018),
     McInerney et al. (2020), Kiyohara et al. (2022).
     Adaptive logs: Hadad et al. (2021). Row t has weight 1 / sqrt(v_t), v_t being what its past
-    foretells of the variance of its score: the sum over items of pi^2 / e where the item was last
-    shown. The value must not drift; that is tested on the halves of the log.
+    foretells of the variance of its score: the sum over items of pi^2 / e, averaged over the ten
+    rows before (`logging_policy`), or with e as earlier logged propensities tell it. "dr" needs
+    fewer rows than "ips" for its interval to hold. The value must not drift; that is tested on
+    the halves of the log.
 
     Examples
     --------
@@ -157,7 +166,8 @@ def policy_value(
         log, estimator, slate_model, adaptive, tuning, clip, sampled, interval, largest_weight
     )
     target = target_policy(policy, log)
-    replay, clock = _replay(log, target, options, q_model, n_folds, random_state)
+    shown = None if logging_policy is None else logging_probabilities(logging_policy, log)
+    replay, clock = _replay(log, target, options, q_model, shown, n_folds, random_state)
     chosen = _chosen(replay, options, level)
     names = (*options.names, LOGGED)
     parameters = {name: chosen[name].parameter for name in options.names}
@@ -170,7 +180,7 @@ def policy_value(
         widths = bernstein_widths(replay, parameters, codes, allowed, level)
     rows = policy_rows(estimate, replay, chosen, options, widths, level)
     weight = weights_of(replay, options.names[0], parameters[options.names[0]])
-    tables: list[Table] = [weights_table(log, replay, weight, target), *tuning_table(chosen)]
+    tables: list[Table] = [weights_table(log, replay, weight, target, shown), *tuning_table(chosen)]
     result = Result(
         kind="policy_value",
         title=f"Value of {target.words}",
@@ -190,6 +200,7 @@ def _replay(
     target: TargetPolicy,
     options: PolicyOptions,
     q_model: Any,
+    shown: FloatArray | None,
     n_folds: int,
     seed: int | None,
 ) -> tuple[Replay, Clock | None]:
@@ -219,7 +230,7 @@ def _replay(
         unit=view.unit,
         above=view.above,
         place=view.place,
-        time_weight=None if clock is None else stabilising_weights(log, target, clock),
+        time_weight=None if clock is None else stabilising_weights(log, target, clock, shown),
     )
     return replay, clock
 

@@ -15,14 +15,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causalrec.evaluation._policies import RewardMeans, TargetPolicy, shrunk_means
-from causalrec.evaluation._policy_estimators import IntArray, Part, estimate_parts
+from causalrec.evaluation._policy_estimators import (
+    LOW_SUPPORT,
+    IntArray,
+    Part,
+    effective_size,
+    estimate_parts,
+)
 from causalrec.evaluation._recommenders import FloatArray
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
 
-GROWTH = 1.25
+GROWTH = 1.1
 FIRST_BLOCK = 20
+"""The default reward model is renewed when the log has grown by this factor since."""
+RECENT = 10
+"""Rows before, whose foretold variances are averaged."""
+RENEW = 1000
+"""Rows after which sums that are updated step by step are added up anew."""
+LEAST = 1e-3
+"""Least probability of an item that weights count with, times the number of items."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,45 +85,87 @@ def time_order(log: InteractionLog, units: IntArray) -> Clock:
     return Clock(order, moment, words)
 
 
-def stabilising_weights(log: InteractionLog, target: TargetPolicy, clock: Clock) -> FloatArray:
+def stabilising_weights(
+    log: InteractionLog, target: TargetPolicy, clock: Clock, logging: FloatArray | None
+) -> FloatArray:
     """Return a weight a row: one over the root of the variance that its past foretells.
 
-    Given the past, a score's variance is in proportion to the sum over items of pi(a)^2 / e(a).
-    For each item, pi^2 / e is taken from the last earlier row that showed it, and an item not yet
-    shown counts as one of `n_items` drawn evenly. So a weight depends on earlier rows only, and
-    where the logging policy does not look at contexts the weights are those of constant allocation
-    in the paper (equation 15): the squared weights times the variances are alike.
+    Given the past, a score's variance is in proportion to the sum over items of pi^2 / e. A weight
+    may depend on earlier rows only; where the logging policy does not look at contexts these are
+    those of constant allocation in the paper (its equation 15).
 
     Parameters
     ----------
     log : InteractionLog
     target : TargetPolicy
     clock : Clock
+    logging : float64 (n_rows, n_items) or None
+        The logging policy's probabilities of all items: the sum is then the mean over the ten
+        rows before. None: see `_tracked`.
 
     Returns
     -------
-    float64 (n,), largest one.
+    float64 (n_rows,), largest one.
     """
-    assert log.logging_propensity is not None
-    seen = np.square(target.of_logged) / log.logging_propensity
-    if target.of_all is None:
-        start = np.full(log.n_items, 1.0 / log.n_items)
+    if logging is None or target.of_all is None:
+        foretold = _tracked(log, target, clock)
     else:
-        start = np.einsum("ij,ij->j", target.of_all, target.of_all) * (log.n_items / log.n_rows)
-    in_time, items = seen[clock.order], log.item_codes[clock.order]
-    by_item = np.argsort(items, kind="stable")
-    before = np.empty(log.n_rows)
-    before[by_item[1:]] = in_time[by_item[:-1]]
-    opens = np.append(True, np.diff(items[by_item]) != 0)
-    before[by_item[opens]] = start[items[by_item[opens]]]
-    # Its sum is at least (sum of pi)^2 = 1, by Cauchy and Schwarz.
-    foretold = np.append(0.0, np.cumsum(in_time - before)) + start.sum()
+        safe = np.maximum(logging, LEAST / log.n_items)
+        ratio = np.einsum("ij,ij->i", target.of_all, target.of_all / safe)[clock.order]
+        total = np.append(0.0, np.cumsum(ratio))
+        at = np.arange(log.n_rows)
+        first = np.maximum(at - RECENT, 0)
+        # Before the first row nothing is known: the items count as drawn evenly.
+        even = _squares(log, target).sum() * log.n_items
+        foretold = np.where(at > 0, (total[at] - total[first]) / np.maximum(at - first, 1), even)
     weight = 1.0 / np.sqrt(np.maximum(foretold[clock.moment], 1.0))
     return np.asarray(weight / weight.max())
 
 
+def _squares(log: InteractionLog, target: TargetPolicy) -> FloatArray:
+    """Return the mean squared target probability of each item; even where it is not known."""
+    if target.of_all is None:
+        return np.full(log.n_items, 1.0 / log.n_items**2)
+    return np.asarray(np.einsum("ij,ij->j", target.of_all, target.of_all) / log.n_rows)
+
+
+def _tracked(log: InteractionLog, target: TargetPolicy, clock: Clock) -> FloatArray:
+    """Foretell the sum of pi^2 / e before each row from logged propensities alone.
+
+    Each row tells the probability of the item it shows; what is left of one goes to the other
+    items in proportion to what was last known of them, all alike at first. (With two items that
+    is exact a row later; a loser's probability falls when the winner is shown, not when the loser
+    is shown next.) The common factor of the others is kept apart, so a row costs one step.
+    """
+    assert log.logging_propensity is not None
+    least = LEAST / log.n_items
+    squares = _squares(log, target).tolist()
+    known = target.of_all is not None
+    held = [1.0 / log.n_items] * log.n_items
+    factor, total = 1.0, sum(squares) * log.n_items
+    foretold = np.empty(log.n_rows)
+    items = log.item_codes[clock.order].tolist()
+    shown = np.clip(log.logging_propensity[clock.order], least, 1.0 - least).tolist()
+    wanted = np.square(target.of_logged[clock.order]).tolist()
+    for row, (item, p, square) in enumerate(zip(items, shown, wanted, strict=True)):
+        foretold[row] = total / factor
+        old = held[item] * factor
+        total -= squares[item] / held[item]
+        factor *= (1.0 - p) / max(1.0 - old, least)
+        held[item] = p / factor
+        if not known:
+            squares[item] = square
+        total += squares[item] / held[item]
+        if not 1e-9 < factor < 1e9 or row % RENEW == RENEW - 1:
+            held = [max(value * factor, least) for value in held]
+            whole = sum(held)
+            held, factor = [value / whole for value in held], 1.0
+            total = sum(s / value for s, value in zip(squares, held, strict=True))
+    return foretold
+
+
 def forward_rewards(log: InteractionLog, target: TargetPolicy, clock: Clock) -> RewardMeans:
-    """Return item means from earlier rows only, renewed as the log grows by a quarter.
+    """Return item means from earlier rows only, renewed as the log grows by a tenth.
 
     The first rows have none and take zero: their score is that of IPS.
     """
@@ -132,17 +187,25 @@ def forward_rewards(log: InteractionLog, target: TargetPolicy, clock: Clock) -> 
 
 def drift(
     part: Part,
+    weight: FloatArray,
     clock: Clock,
     clusters: dict[str, IntArray],
     sampled: tuple[str, ...],
     level: float,
-) -> tuple[float, float, float]:
-    """Return the value in the later half of the units less the earlier, and its interval."""
+) -> tuple[float, float, float] | None:
+    """Return the value in the later half of the units less the earlier, and its interval.
+
+    None where the weights of a half are worth fewer than 30 rows: then a bandit's loser was
+    hardly shown, and the interval would be too narrow.
+    """
     late = clock.moment >= len(clock.moment) // 2
-    halves = [
+    halves = (("late", late), ("early", ~late))
+    if min(effective_size(weight[half]) for _, half in halves) < LOW_SUPPORT:
+        return None
+    parts = [
         (name, [Part(np.where(half, part.numerator, 0.0), np.where(half, part.denominator, 0.0))])
-        for name, half in (("late", late), ("early", ~late))
+        for name, half in halves
     ]
-    gap = estimate_parts(halves, clusters, sampled, level).difference("late", "early")
+    gap = estimate_parts(parts, clusters, sampled, level).difference("late", "early")
     lower, upper = gap.interval(level)[0]
-    return float(gap), float(lower), float(upper)
+    return (float(gap), float(lower), float(upper)) if np.isfinite(lower) else None

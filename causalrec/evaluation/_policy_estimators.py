@@ -26,6 +26,8 @@ PolicyEstimator = Literal[
     "sub_gaussian_dr",
 ]
 LOGGED = "logging policy"
+LOW_SUPPORT = 30.0
+"""An effective sample size below this is reported as low support."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,12 @@ def largest_weight(transform: str | None, parameter: float | None, largest: floa
     if transform == "shrinkage":
         return min(float(np.sqrt(parameter)) / 2.0, largest)
     return largest / (1.0 - parameter + parameter * largest) if largest > 0 else 0.0
+
+
+def effective_size(weight: FloatArray) -> float:
+    """Return Kish's effective sample size of weights."""
+    squares = float(np.einsum("i,i->", weight, weight))
+    return float(weight.sum()) ** 2 / squares if squares else 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from causalrec.evaluation._policy_estimators import LOGGED, Replay, weights_of
-from causalrec.evaluation._recommenders import FloatArray
+from causalrec.evaluation._policy_estimators import (
+    LOGGED,
+    LOW_SUPPORT,
+    Replay,
+    effective_size,
+    weights_of,
+)
 from causalrec.inference import Estimate
 from causalrec.results import Row, rows_from_estimate
 
@@ -16,14 +21,6 @@ if TYPE_CHECKING:
 
     from causalrec.evaluation._policy_options import PolicyOptions
     from causalrec.evaluation._policy_tuning import Chosen
-
-LOW_SUPPORT = 30.0
-
-
-def effective_size(weight: FloatArray) -> float:
-    """Return Kish's effective sample size of weights."""
-    squares = float(weight @ weight)
-    return float(weight.sum()) ** 2 / squares if squares else 0.0
 
 
 def policy_rows(

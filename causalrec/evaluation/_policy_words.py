@@ -9,8 +9,13 @@ import numpy as np
 
 from causalrec.evaluation._policies import TargetPolicy
 from causalrec.evaluation._policy_adaptive import Clock, drift
-from causalrec.evaluation._policy_estimators import RECIPES, Replay, parts_of, weights_of
-from causalrec.evaluation._policy_rows import effective_size
+from causalrec.evaluation._policy_estimators import (
+    RECIPES,
+    Replay,
+    effective_size,
+    parts_of,
+    weights_of,
+)
 from causalrec.evaluation._recommenders import FloatArray
 from causalrec.evaluation._slate_models import STATEMENTS
 from causalrec.inference import Estimate
@@ -37,7 +42,11 @@ def never_logged_mass(log: InteractionLog, target: TargetPolicy) -> float | None
 
 
 def weights_table(
-    log: InteractionLog, replay: Replay, weight: FloatArray, target: TargetPolicy
+    log: InteractionLog,
+    replay: Replay,
+    weight: FloatArray,
+    target: TargetPolicy,
+    logging: FloatArray | None,
 ) -> Table:
     """Return effective sample size, extremes and support as a table.
 
@@ -45,6 +54,8 @@ def weights_table(
     ----------
     weight : float64 (n_rows,)
         The weights that the headline uses.
+    logging : float64 (n_rows, n_items) or None
+        The logging policy's probabilities of all items.
     """
     ratio, mean = replay.ratio, float(replay.ratio.mean())
     changed = float(np.count_nonzero(weight != ratio)) / len(ratio)
@@ -59,6 +70,9 @@ def weights_table(
         ("policy mass on items never logged", never_logged_mass(log, target)),
         ("policy mass without support, by 1 - mean weight", max(1.0 - mean, 0.0)),
     ]
+    if logging is not None and target.of_all is not None:
+        beyond = float(np.where(logging > 0.0, 0.0, target.of_all).sum()) / log.n_rows
+        lines.append(("policy mass that the logging policy cannot show", beyond))
     if replay.time_weight is not None:
         held = replay.time_weight
         lines.append(("smallest time weight, the largest being 1", float(held.min())))
@@ -190,12 +204,17 @@ def _of_time(
             )
         ]
     name = options.names[0]
-    (part,) = parts_of(replay, name, _plain(options, name))
-    gap, lower, upper = drift(part, clock, options.clusters, options.sampled, level)
-    known = bool(np.isfinite(lower))
-    moved = known and not lower <= 0.0 <= upper
-    evidence = f"Later less earlier half: {gap:+.4g}"
-    evidence += f" [{lower:.4g}, {upper:.4g}]." if known else "; too few draws for an interval."
+    parameter = _plain(options, name)
+    (part,) = parts_of(replay, name, parameter)
+    assert replay.time_weight is not None
+    weight = weights_of(replay, name, parameter) * replay.time_weight
+    found = drift(part, weight, clock, options.clusters, options.sampled, level)
+    evidence = "The policy's items were shown too seldom in one half of the log to compare it."
+    moved = False
+    if found is not None:
+        gap, lower, upper = found
+        moved = not lower <= 0.0 <= upper
+        evidence = f"Later less earlier half: {gap:+.4g} [{lower:.4g}, {upper:.4g}]."
     repeated = len(np.unique(log.user_codes)) < log.n_rows
     return [
         Assumption(
@@ -209,7 +228,7 @@ def _of_time(
             name="no drift",
             statement="the policy's value does not change over the log, since rows of different"
             " times have different weights",
-            status="violated" if moved else "tested" if known else "untestable",
+            status="violated" if moved else "untestable" if found is None else "tested",
             evidence=evidence,
         ),
         Assumption(
