@@ -21,7 +21,7 @@ from causalrec.factorization._objectives import (
     training_recipe,
 )
 from causalrec.factorization._options import check_options, check_pairs
-from causalrec.factorization._prepare import Prepared, state_of
+from causalrec.factorization._prepare import Prepared, said_of_factors, state_of
 from causalrec.factorization._recipe import (
     WITHOUT_PROPENSITY,
     Estimator,
@@ -332,9 +332,9 @@ class DebiasedMF(Afterwards):
         p = prepared.problem.propensity
         weights = np.ones_like(p) if self.estimator in WITHOUT_PROPENSITY else 1.0 / p
         self.effective_sample_size_ = float(weights.sum() ** 2 / np.square(weights).sum())
-        self.notes_ = prepared.notes
+        self.notes_ = (*prepared.notes, *said_of_factors(trained, prepared.problem, self._recipe()))
         watched = () if trained.validation is None else trained.validation.losses
         self.validation_losses_ = np.array(watched)
         if trained.validation is not None:
-            self.notes_ = (*prepared.notes, trained.validation.note())
+            self.notes_ = (*self.notes_, trained.validation.note())
         return self

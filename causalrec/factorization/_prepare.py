@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
     from causalrec.nuisances import Propensity
 
+NOTHING = 1e-3
+"""Factors whose product is smaller than this share of the outcome's spread are none."""
+
 
 @dataclass(frozen=True)
 class CellPropensities:
@@ -291,3 +294,20 @@ def _prior_state(prepared: Prepared, trained: Trained) -> PriorState | None:
         rows = scale.apply(matrix)
         sides.append(PriorSide(features, scale, prior, of_imputation, rows, has_cells))
     return PriorState(*sides)
+
+
+def said_of_factors(trained: Trained, problem: Problem, recipe: Recipe) -> tuple[str, ...]:
+    """Say that a ridge has left nothing of the factors, if it has."""
+    if not recipe.n_factors:
+        return ()
+    # The size of U V' over all cells, by the Gram matrices of both sides.
+    sides = trained.factors.user_factors, trained.factors.item_factors
+    users, items = (side.T.astype(np.float64) @ side for side in sides)
+    size = np.sqrt(max(float(np.sum(users * items)), 0.0) / problem.pattern.n_cells)
+    if size > NOTHING * (float(problem.outcome.std()) or 1.0):  # positives are all 1
+        return ()
+    return (
+        f"Nothing is left of the {recipe.n_factors} factors at regularization="
+        f"{recipe.regularization:g}: predictions are averages, and what features say. A smaller"
+        " one may find taste; tune chooses one on held-out cells.",
+    )

@@ -346,3 +346,10 @@ def test_tuples_are_ids_like_others() -> None:
                            "rating": [1.0, 2.0, 3.0]})  # fmt: skip
     model = DebiasedMF("naive", n_factors=1).fit(InteractionLog(events))
     assert model.predict(["a", "b"], [("x", 1), ("x", 2)]).shape == (2,)
+
+
+def test_factors_that_the_ridge_has_left_nothing_of_are_told(world) -> None:
+    gone = DebiasedMF("ips", n_factors=2, regularization=1e4).fit(world.log, 0.2)
+    assert "Nothing is left of the 2 factors at regularization=10000" in gone.notes_[-1]
+    kept = DebiasedMF("ips", n_factors=2, regularization=0.1).fit(world.log, 0.2)
+    assert not any("Nothing is left" in note for note in kept.notes_)
