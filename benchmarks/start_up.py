@@ -104,7 +104,8 @@ def print_parts(folder: Path) -> None:
                 command, check=True, capture_output=True, text=True, env=environment(cache)
             )
         runs.append([float(part) for part in run.stdout.split()])
-    for name, seconds in zip(NAMES, map(statistics.median, zip(*runs)), strict=True):
+    medians = [statistics.median(part) for part in zip(*runs, strict=True)]
+    for name, seconds in zip(NAMES, medians, strict=True):
         print(f"    {name:46} {seconds:6.2f} s")
 
 

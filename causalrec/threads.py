@@ -1,4 +1,4 @@
-"""One BLAS thread where sums are long: in another order they move the last digits."""
+"""One BLAS thread where sums are long (another order moves the last digits); compilation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @cache
@@ -34,6 +35,19 @@ def one_blas_thread(*, scipy: bool = True) -> AbstractContextManager[object]:
     """
     controller = _controller(scipy or "scipy.linalg" in sys.modules)
     return cast("AbstractContextManager[object]", controller.limit(limits=1, user_api="blas"))
+
+
+def compiled(function: Function) -> Function:
+    """Compile on first use, and keep the machine code on disk where a folder can be written.
+
+    Whoever imports a module with such functions loads the compiler: that import stays lazy.
+    """
+    import numba
+
+    try:
+        return cast(Function, numba.njit(cache=True, nogil=True)(function))
+    except RuntimeError:  # no writable cache folder: compile in each process
+        return cast(Function, numba.njit(nogil=True)(function))
 
 
 def one_thread(function: Callable[Parameters, Value]) -> Callable[Parameters, Value]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,22 +23,13 @@ from causalrec.factorization._vectors import (
     gram_tile,
     row_sum,
 )
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+from causalrec.threads import compiled
 
 # Rows of a thread's task. A multiple of every number of lanes.
 _BLOCK = 2_048
 
 # Bytes of a cache line.
 _LINE = 64
-
-
-def compiled(function: Function) -> Function:
-    """Compile on first use, and keep the machine code on disk where a folder can be written."""
-    try:
-        return cast(Function, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # no writable cache folder: compile in each process
-        return cast(Function, numba.njit(nogil=True)(function))
 
 
 def kernels(n_jobs: int = 1) -> Kernels:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from causalrec.factorization._common import Floats, Integers
-from causalrec.factorization._numba_kernels import compiled
 from causalrec.factorization._vectors import VECTOR_BYTES, any_above
+from causalrec.threads import compiled
 
 # Vectors that are passed over together where none of their scores is among the best so far.
 _SKIP = 4

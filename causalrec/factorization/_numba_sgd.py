@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from causalrec.factorization._common import Floats, Integers
-from causalrec.factorization._numba_kernels import compiled
 from causalrec.factorization._vectors import dot_and_lengths, move_rows
+from causalrec.threads import compiled
 
 
 @compiled

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from causalrec.errors import DataError
 from causalrec.inference._clusters import sum_by
 from causalrec.inference._estimate import Estimate
-from causalrec.inference._intervals import check_level
 from causalrec.inference._grouped import check_groups
+from causalrec.inference._intervals import check_level
 from causalrec.inference._sums import FloatArray, IntArray
 
 

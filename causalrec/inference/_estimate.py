@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from causalrec.errors import DataError, ResultError, near_miss
-from causalrec.inference import _algebra, _intervals, _multiplicity, _rows, _significance
+from causalrec.inference import _algebra, _grouped, _intervals, _multiplicity, _rows, _significance
 from causalrec.inference._grid import grid_influence
 from causalrec.inference._influence import FEWEST_CLUSTERS, Influence
 from causalrec.inference._rows import ScoreLike
@@ -136,8 +136,8 @@ class Estimate:
         if groups is None:
             influence, value = _rows.row_influence(score, clusters, sampled, one_row_per_cell)
         else:
-            grouped = _rows.check_groups(groups, n_groups, len(score.numerator))
-            influence, value = _rows.grouped_influence(
+            grouped = _grouped.check_groups(groups, n_groups, len(score.numerator))
+            influence, value = _grouped.grouped_influence(
                 score, clusters, sampled, one_row_per_cell, *grouped
             )
         return cls.of_atoms(influence, value, labels, level, population, estimator)

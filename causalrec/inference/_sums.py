@@ -91,14 +91,29 @@ class GroupedSums(Sums):
         The code n_groups is in no column.
     n_groups : int
         K = q x n_groups; the groups of column 0 come first.
+    squares : float array (n_groups + 1,), optional
+        Sum of the squares of a single column by group, where a pass has it already.
     """
 
-    def __init__(self, values: FloatArray, groups: IntArray, n_groups: int) -> None:
+    def __init__(
+        self,
+        values: FloatArray,
+        groups: IntArray,
+        n_groups: int,
+        squares: FloatArray | None = None,
+    ) -> None:
         self.values, self.groups, self.n_groups = values, groups, n_groups
+        self.squares = squares
 
     @cached_property
     def gram(self) -> FloatArray:
-        return self.cross(self)
+        if self.values.shape[1] > 1:
+            return self.cross(self)
+        if self.squares is not None:  # no cell is in two groups
+            return np.diag(self.squares[:-1])
+        product = np.square(self.values[:, 0])
+        squares: FloatArray = np.bincount(self.groups, product, self.n_groups + 1).astype(float)
+        return np.diag(squares[:-1])
 
     def cross(self, other: Sums) -> FloatArray:
         if isinstance(other, DenseSums):
