@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
+
+from causalrec.audits._lambda import GapLambda
 from causalrec.results import Row, format_cell
 
 ALPHA = 0.05
 
 
-def answer_of(rows: Sequence[Row], family: Collection[str]) -> str:
+def answer_of(
+    rows: Sequence[Row], family: Collection[str], lambdas: Mapping[str, GapLambda] | None = None
+) -> str:
     """Return the largest gap that stands of each measure, or that none can be told from chance.
 
     Parameters
@@ -18,6 +23,8 @@ def answer_of(rows: Sequence[Row], family: Collection[str]) -> str:
         All rows, after disclosure control.
     family : collection of str
         Labels of the rows that were judged together.
+    lambdas : mapping of gap label to GapLambda, optional
+        What it would take to explain a gap away.
     """
     judged = [row for row in rows if row.label in family and row.p_adjusted is not None]
     sentences = []
@@ -26,7 +33,8 @@ def answer_of(rows: Sequence[Row], family: Collection[str]) -> str:
         alike = sum(row.metric == metric for row in judged)
         if standing:
             largest = max(standing, key=_size)
-            sentences.append(_standing(largest, rows, len(standing), alike))
+            said = _standing(largest, rows, len(standing), alike)
+            sentences.append(said + _explained(largest, lambdas or {}))
         else:
             sentences.append(_none(metric, judged, rows))
     hidden = sum(bool(row.group) and row.status == "suppressed" for row in rows)
@@ -57,6 +65,19 @@ def _standing(row: Row, rows: Sequence[Row], standing: int, of: int) -> str:
     elif of > 1:
         text += f", the largest of {standing} gaps that stand, of {of}"
     return f"{text}{_naive_beside(row, rows)}."
+
+
+def _explained(row: Row, lambdas: Mapping[str, GapLambda]) -> str:
+    """Return how wrong the odds would have to be for a standing gap to vanish."""
+    one = lambdas.get(row.label)
+    if one is None or not one.of_gap > 1.0 or row.estimator == "naive":
+        return ""
+    if not np.isfinite(one.of_gap):
+        return " No error of the odds of being recorded by a factor up to 100 would explain it."
+    return (
+        " Odds of being recorded that are wrong by a factor of"
+        f" {format_cell(one.of_gap)} within both groups would explain it."
+    )
 
 
 def _none(metric: str, judged: Sequence[Row], rows: Sequence[Row]) -> str:

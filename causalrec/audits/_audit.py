@@ -83,8 +83,9 @@ def audit(
     unknown : {"exclude", "category"}
         Subjects without a level belong to no group, or to a group "unknown".
     metrics : str or sequence of str, optional
-        "mean" (the outcome), and of a model "mse", "mae", "dcg@k", "recall@k". Default: "mean"
-        without a model, "mse" with one. Item groups take "mean", "mse" and "mae".
+        "mean" (the outcome), and of a model what adds up over cells: "mse", "mae", "log-loss",
+        "dcg@k", "recall@k", "precision@k"... Default: "mean" without a model, "mse" with one. Item
+        groups take "mean" and the losses: a list belongs to a user.
     k : int
         Length of the lists.
     estimators : str or sequence of str
@@ -102,7 +103,9 @@ def audit(
     measures : str or sequence of str, optional
         Families of measures of the lists: "popularity", "concentration", "exposure" (the default),
         "target", "deviation", "opportunity", "merit", "expected exposure"; "all". What needs
-        relevance (merit, opportunity, expected exposure) costs a pass over every cell.
+        relevance (merit, opportunity, expected exposure) costs a pass over every cell. Of users:
+        "unfairness" (a model's errors item by item, beside exchanged labels), "miscalibration" (of
+        each attribute of items, against histories); of a log with timestamps, "trends".
     target : "catalogue", "equal", or mapping of item attribute to {group: share}
         What the groups' shares of attention are held against ("target"): shares of the catalogue,
         equal ones, or those of a population.

@@ -10,8 +10,11 @@ import numpy as np
 
 from causalrec.audits._answer import answer_of
 from causalrec.audits._attributes import Attribute, BoolArray, read_attributes
+from causalrec.audits._calibration_gap import add_calibration_gaps
 from causalrec.audits._diagnostics import group_diagnostics
 from causalrec.audits._disclosure import (
+    Pairs,
+    hidden_later,
     hidden_pairs,
     hide_in_table,
     hide_small_groups,
@@ -21,7 +24,11 @@ from causalrec.audits._gaps import Found
 from causalrec.audits._group_means import add_group_means, add_shown_means
 from causalrec.audits._list_measures import add_list_measures
 from causalrec.audits._lists import Lists, lists_of_log, lists_of_model, lists_of_table
-from causalrec.audits._options import OF_ITEMS, AuditQuestion, means_under_exposure
+from causalrec.audits._options import AuditQuestion, is_of_items, means_under_exposure
+from causalrec.audits._robustness import add_robustness, said_of_robustness
+from causalrec.audits._spread import table_of_spreads
+from causalrec.audits._trends import add_trends
+from causalrec.audits._unfairness import add_unfairness
 from causalrec.errors import DataError, StudyError
 from causalrec.evaluation import GroupAnswers, group_estimates, groups_by
 from causalrec.inference import holm
@@ -78,6 +85,7 @@ class Auditor:
         """Measure everything, hide what is small, and say what was found."""
         self._add_means()
         self._add_lists()
+        self._add_trends()
         rows = self._judged(hide_small_groups(self.found.rows, self.question.min_cell))
         attributes = {one.column: one for one in (*self.users, *self.items)}
         hidden = hidden_pairs(rows, attributes)
@@ -88,10 +96,10 @@ class Auditor:
             "kind": "audit",
             "title": "Fairness audit",
             "question": "Who is treated worse, and is the gap real once selection is corrected?",
-            "answer": answer_of(rows, self.found.family),
+            "answer": answer_of(rows, self.found.family, self.found.lambdas),
             "rows": rows,
-            "tables": (*table_of_tests(self.found.tests, attributes, hidden), *tables),
-            "assumptions": tuple(self.assumptions),
+            "tables": (*self._tests(attributes, hidden), *tables),
+            "assumptions": tuple(said_of_robustness(self.assumptions, self.found)),
             "notes": tuple(dict.fromkeys((*self.notes, *self._said_of_groups(hidden)))),
             "family": _family(len(tested)),
             "adjustment": self.adjustment,
@@ -104,6 +112,13 @@ class Auditor:
                 question.config,
             ),
         }
+
+    def _tests(self, attributes: dict[str, Attribute], hidden: Pairs) -> tuple[Table, ...]:
+        """Return what was tested of all groups of an attribute together."""
+        later = hidden_later(attributes, hidden)
+        spreads = [line for line in self.found.spreads if line[0] not in later]
+        tests = table_of_tests(self.found.tests, attributes, hidden)
+        return (*tests, *table_of_spreads(spreads))
 
     # ------------------------------------------------------------------ means and metrics
 
@@ -127,7 +142,7 @@ class Auditor:
         question = self.question
         propensity, graph, stated = means_under_exposure(question)
         self.assumptions += stated
-        of_items = tuple(name for name in measured if name in OF_ITEMS)
+        of_items = tuple(name for name in measured if is_of_items(name))
         for attributes, metrics in _calls(self.users, self.items, measured, of_items):
             answers = self._estimates(attributes, metrics, propensity, graph)
             by_column = {one.column: one for one in attributes}
@@ -136,6 +151,7 @@ class Auditor:
                 answers, by_column, _selected(question.log), (*self.users, *self.items)
             )
             self.tables.append(table)
+            self.tables += self._beside_means(answers, by_column)
             # A graph of exposure says it in its own words: see `means_under_exposure`.
             said = [one for one in answers.assumptions if not (stated and one.name == MISSING)]
             self.assumptions += [one for one in (*said, *judged) if one not in self.assumptions]
@@ -144,6 +160,20 @@ class Auditor:
             if answers.propensity is not None:
                 self.adjustment = tuple(answers.propensity.covariates_)
         self._note_on_outcomes(measured)
+
+    def _beside_means(
+        self, answers: GroupAnswers, attributes: dict[str, Attribute]
+    ) -> tuple[Table, ...]:
+        """Return Lambda* of the gaps and the Yao-Huang family, where they were asked for."""
+        question = self.question
+        tables: list[Table] = []
+        if question.sensitivity:
+            tables += add_robustness(self.found, answers, attributes, question)
+        if "unfairness" in question.measures and question.is_model:
+            for one in attributes.values():
+                if one.entity == "user":
+                    tables += add_unfairness(self.found, answers, one, question)
+        return tuple(tables)
 
     def _estimates(
         self,
@@ -200,6 +230,14 @@ class Auditor:
         self.tables += added.tables
         self.notes += added.notes
         self.assumptions += added.assumptions
+        if "miscalibration" in question.measures:
+            self.tables += add_calibration_gaps(self.found, lists, question, self.users, self.items)
+
+    def _add_trends(self) -> None:
+        if "trends" in self.question.measures:
+            tables, notes = add_trends(self.found, self.question, self.users)
+            self.tables += tables
+            self.notes += notes
 
     # ------------------------------------------------------------------ putting together
 

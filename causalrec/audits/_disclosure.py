@@ -54,11 +54,16 @@ def hide_in_table(table: Table, hidden: Pairs) -> Table:
     return table.model_copy(update={"rows": rows})
 
 
+def hidden_later(attributes: Mapping[str, Attribute], hidden: Pairs) -> frozenset[str]:
+    """Return the attributes of which a group is hidden that was compared with others."""
+    return frozenset(column for column, level in hidden if level in attributes[column].shown)
+
+
 def table_of_tests(
     tests: Sequence[TestLine], attributes: Mapping[str, Attribute], hidden: Pairs
 ) -> tuple[Table, ...]:
     """Return what was tested among shown groups; nothing about a group that is hidden later."""
-    later = {column for column, level in hidden if level in attributes[column].shown}
+    later = hidden_later(attributes, hidden)
     kept = [line for line in tests if line[0] not in later]
     if not kept:
         return ()

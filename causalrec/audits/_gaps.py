@@ -9,6 +9,8 @@ import numpy as np
 from scipy import stats
 
 from causalrec.audits._attributes import Attribute
+from causalrec.audits._lambda import GapLambda
+from causalrec.audits._spread import SpreadLine, spread_line
 from causalrec.inference import Estimate
 from causalrec.results import Row, rows_from_estimate
 
@@ -39,6 +41,8 @@ class Measure:
         As result rows carry them.
     headline : bool
         Its rows bear no estimator in their label, and its gaps belong to the family.
+    higher_is_better : bool or None
+        Which end of the groups is the worst; None where neither is.
     """
 
     attribute: Attribute
@@ -48,6 +52,7 @@ class Measure:
     estimator: str
     population: str
     headline: bool = True
+    higher_is_better: bool | None = None
 
     @property
     def suffix(self) -> str:
@@ -76,11 +81,17 @@ class Found:
         Labels of the rows that are judged together.
     tests : list of TestLine
         "Any difference at all" among the groups of an attribute.
+    spreads : list of SpreadLine
+        The largest minus the smallest group, beyond chance.
+    lambdas : mapping of gap label to GapLambda
+        How wrong the propensities would have to be for the gap to vanish.
     """
 
     rows: list[Row] = field(default_factory=list)
     family: list[str] = field(default_factory=list)
     tests: list[TestLine] = field(default_factory=list)
+    spreads: list[SpreadLine] = field(default_factory=list)
+    lambdas: dict[str, GapLambda] = field(default_factory=dict)
 
     def add(self, rows: Sequence[Row], *, judged: bool) -> None:
         """Add rows, to the family too where they are judged."""
@@ -138,6 +149,16 @@ def add_differences(found: Found, measure: Measure, level: float) -> Estimate | 
         for one in attribute.compared
     }
     add_band(found, measure, gaps, parents, level)
+    if len(attribute.shown) > 2:
+        line = spread_line(
+            measure.estimate[[measure.labels[one] for one in attribute.shown]],
+            attribute.shown,
+            attribute=attribute.column,
+            measure=measure.metric,
+            estimator=measure.estimator,
+            higher_is_better=measure.higher_is_better,
+        )
+        found.spreads += [] if line is None else [line]
     return gaps
 
 

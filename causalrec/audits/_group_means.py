@@ -13,7 +13,9 @@ from causalrec.audits._gaps import (
     add_values,
     clustered,
 )
+from causalrec.audits._options import MEAN
 from causalrec.evaluation import GroupEstimates
+from causalrec.evaluation.metrics import parse_metric
 from causalrec.inference import Estimate
 from causalrec.results import rows_from_estimate
 from causalrec.scores import Score
@@ -33,6 +35,13 @@ def headline_of(estimators: Sequence[str]) -> str:
     'dr'
     """
     return min(estimators, key=_TRUSTED.index)
+
+
+def is_gain(metric: str) -> bool | None:
+    """Return whether more of a metric is better; None for an outcome, which may be either."""
+    if metric == MEAN:
+        return None
+    return parse_metric(metric).definition.higher_is_better
 
 
 def add_group_means(
@@ -61,6 +70,7 @@ def add_group_means(
                     estimator=estimator,
                     population=by_group.populations[estimator],
                     headline=estimator == head,
+                    higher_is_better=is_gain(metric),
                 )
                 add_values(found, measures[estimator], level)
             for estimator, measure in measures.items():

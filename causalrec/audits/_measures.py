@@ -15,6 +15,9 @@ MEASURES = {
     "opportunity": "chance of a place, of any item (RSP) and of a relevant one (REO)",
     "merit": "attention and outcomes an item gets for its merit (DTR, DIR), inequity of attention",
     "expected exposure": "disparity, relevance and loss of expected exposure (EED, EER, EEL)",
+    "unfairness": "how differently a model errs on the same items by user group (Yao & Huang)",
+    "miscalibration": "how far lists are from what histories ask for, by user group (Steck)",
+    "trends": "concentration, entropy and gaps from window to window, where there are timestamps",
 }
 DEFAULT = ("popularity", "concentration", "exposure")
 

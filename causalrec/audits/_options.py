@@ -10,6 +10,7 @@ from causalrec.audits._browsing import Browsing, browsing_words
 from causalrec.audits._crossed import Crossed, Unknown
 from causalrec.audits._measures import DEFAULT
 from causalrec.errors import StudyError
+from causalrec.evaluation.metrics import parse_metric
 from causalrec.graph import checked_graph
 from causalrec.results import Assumption
 
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 Target = str | Mapping[str, Mapping[str, float]]
 
 MEAN = "mean"
-OF_ITEMS = frozenset({MEAN, "mse", "mae"})
-"""Metrics that mean something for some items only; a list belongs to a user."""
+
+
+def is_of_items(name: str) -> bool:
+    """Return whether a metric means something for some items only; a list belongs to a user."""
+    return name == MEAN or parse_metric(name).scope == "cell"
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from causalrec.errors import StudyError
 from causalrec.evaluation._common_support import common_support, shared_words
@@ -14,6 +16,7 @@ from causalrec.evaluation._evaluator import Evaluator
 from causalrec.evaluation._groups import EVERYBODY, Group, groups_by
 from causalrec.evaluation._law import GainForm
 from causalrec.evaluation._recommenders import contenders
+from causalrec.evaluation._sensitivity import Recorded, recorded
 from causalrec.evaluation._setup import parts_of
 from causalrec.evaluation._terms import OutcomeTerm, Term
 from causalrec.evaluation.metrics import parse_metrics
@@ -78,6 +81,9 @@ class GroupAnswers:
         Before it is made common to groups.
     assumptions : tuple of Assumption
     notes : tuple of str
+    recorded : callable(metric, column)
+        The recorded cells of the common support of a column's groups, with the metric's value and
+        the propensity of each; None for a metric that is no mean over cells.
     """
 
     found: tuple[GroupEstimates, ...]
@@ -85,6 +91,7 @@ class GroupAnswers:
     support: Support | None
     assumptions: tuple[Assumption, ...]
     notes: tuple[str, ...]
+    recorded: Callable[[str, str], Recorded | None]
 
 
 def group_estimates(
@@ -229,7 +236,15 @@ class _Grouped:
             support=support,
             assumptions=stated,
             notes=tuple(notes),
+            recorded=lambda metric, column: self._recorded(metric, common[column][0]),
         )
+
+    def _recorded(self, metric: str, support: Support | None) -> Recorded | None:
+        term = OutcomeTerm() if metric == MEAN else self.terms[metric]
+        if term.base(np.zeros(0)) is not None:
+            return None
+        found = recorded(replace(self.evaluator.source, support=support), term)
+        return replace(found, per_user=term.per_user)
 
     @property
     def terms(self) -> dict[str, Term]:

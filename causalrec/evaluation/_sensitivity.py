@@ -25,6 +25,8 @@ class Recorded:
     users, items : int32
     values, propensity : float64
     coverage : Coverage
+    per_user : bool
+        The mean over cells is multiplied by `coverage.cells_a_user(...)`.
     """
 
     users: Codes
@@ -32,6 +34,7 @@ class Recorded:
     values: FloatArray
     propensity: FloatArray
     coverage: Coverage
+    per_user: bool = False
 
 
 def recorded(source: CellSource, term: Term) -> Recorded:

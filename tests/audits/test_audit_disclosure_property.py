@@ -117,6 +117,7 @@ def _exports(log: cr.InteractionLog, folder: Path) -> tuple[cr.Result, dict[str,
         propensity=0.5,
         estimators=["naive", "snips"],
         metrics=["mean", "mse", "dcg@3"],
+        measures=["popularity", "concentration", "exposure", "unfairness", "miscalibration"],
         k=3,
     )
     texts = {}
