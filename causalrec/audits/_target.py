@@ -25,16 +25,15 @@ from causalrec.audits._group_means import dimensions_of
 from causalrec.audits._lists import Lists
 from causalrec.audits._options import Target
 from causalrec.errors import DataError, StudyError
-from causalrec.inference import Estimate
+from causalrec.inference import CellTotals, Estimate
 from causalrec.results import Row, Table, rows_from_estimate
-from causalrec.scores import Score
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
 
 FloatArray = npt.NDArray[np.float64]
 Line = tuple[str, str, str, float | None, float | None]
-TARGETS = ("catalogue", "equal")
+CELLS_A_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +50,8 @@ class Alignment:
     target : float64 array (q,)
     words : str
         What the target is.
+    of_catalogue : bool
+        It is a share of the items, drawn with them.
     """
 
     attribute: Attribute
@@ -58,6 +59,7 @@ class Alignment:
     membership: FloatArray
     target: FloatArray
     words: str
+    of_catalogue: bool
 
     @property
     def parted(self) -> bool:
@@ -116,7 +118,7 @@ def add_target(
             columns=("attribute", "group", "label", "target", "share of attention"),
             rows=tuple(lines),
             caption=f"Among the groups shown, of {lists.words}; {lists.browsing}. The target is"
-            f" {'; '.join(dict.fromkeys(one.words for one in aligned))}, taken as known.",
+            f" {'; '.join(dict.fromkeys(one.words for one in aligned))}.",
             figure="bars",
             x="label",
             y=("target", "share of attention"),
@@ -137,9 +139,12 @@ def align(attribute: Attribute, target: Target, soft: FloatArray | None = None) 
         membership = (attribute.codes[:, None] == np.array(kept)[None, :]).astype(np.float64)
     else:
         membership = soft[:, kept]
+    of_catalogue = target == "catalogue" or (
+        not isinstance(target, str) and attribute.column not in target
+    )
     if target == "equal":
         shares, words = np.full(len(kept), 1.0 / len(kept)), "an equal share for each group"
-    elif target == "catalogue" or (not isinstance(target, str) and attribute.column not in target):
+    elif of_catalogue:
         size = membership.sum(axis=0)
         shares, words = size / size.sum(), "each group's share of the catalogue"
     elif isinstance(target, str):
@@ -149,7 +154,7 @@ def align(attribute: Attribute, target: Target, soft: FloatArray | None = None) 
         )
     else:
         shares, words = _given(attribute, target[attribute.column]), "given by the auditor"
-    return Alignment(attribute, attribute.shown, membership, shares, words)
+    return Alignment(attribute, attribute.shown, membership, shares, words, of_catalogue)
 
 
 def _given(attribute: Attribute, shares: Mapping[str, float]) -> FloatArray:
@@ -202,23 +207,48 @@ def _soft(
     return attribute, membership
 
 
-def shares_of_attention(
+def away_from_target(
     lists: Lists, log: InteractionLog, one: Alignment, sampled: Sequence[str], level: float
 ) -> Estimate:
-    """Return each shown group's share of the attention that the shown groups get."""
-    inside = one.membership[lists.items]
-    dimensions = dimensions_of(one.attribute, sampled)
-    clusters = {"user": lists.users, "item": lists.items}
-    if one.attribute.by_provider and log.provider is not None:
-        clusters["provider"] = log.provider[lists.items].astype(np.int64)
-    weight = lists.weight[:, None]
-    total = np.broadcast_to(inside.sum(axis=1, keepdims=True), inside.shape)
-    return Estimate.from_score(
-        Score(weight * inside, weight * total),
-        {name: clusters[name] for name in dimensions},
-        labels=list(one.levels),
+    """Return each shown group's share of the attention that they get, minus its target.
+
+    Shares of the catalogue are drawn with the items (providers), and have their error; a target
+    that was given has none.
+    """
+    q = len(one.levels)
+    by_provider = one.attribute.by_provider
+    users, own = np.unique(lists.users, return_inverse=True)
+    totals = CellTotals(
+        len(users),
+        log.n_items,
+        2 * (q + 1),
+        item_clusters=log.provider if by_provider else None,
+        item_dimension="provider" if by_provider else "item",
+    )
+    inside = np.column_stack([one.membership, one.membership.sum(axis=1)])
+    nothing = np.zeros_like(inside)
+    placed = lists.weight[:, None] * np.hstack([inside, nothing])[lists.items]
+    totals.add_rows(own, lists.items, placed)
+    if one.of_catalogue:
+        catalogue = np.hstack([nothing, inside])[None]
+        height = max(1, CELLS_A_BLOCK // catalogue.size)
+        for start in range(0, len(users), height):
+            block = slice(start, min(start + height, len(users)))
+            totals.add(block, np.repeat(catalogue, block.stop - block.start, axis=0))
+    names = [*one.levels, *(f"{x}|catalogue" for x in one.levels)]
+    numerators = [*range(q), *range(q + 1, 2 * q + 1)]
+    denominators = [q] * q + [2 * q + 1] * q
+    kept = len(names) if one.of_catalogue else q
+    shares = totals.to_estimate(
+        numerators[:kept],
+        denominators[:kept],
+        labels=names[:kept],
+        sampled=dimensions_of(one.attribute, sampled),
         level=level,
     )
+    if not one.of_catalogue:
+        return shares.shift(-one.target)
+    return shares.contrast({x: {x: 1.0, f"{x}|catalogue": -1.0} for x in one.levels})
 
 
 def _add(
@@ -231,11 +261,11 @@ def _add(
     level: float,
 ) -> list[Line]:
     attribute, column = one.attribute, one.attribute.column
-    shares = shares_of_attention(lists, log, one, sampled, level)
+    apart = away_from_target(lists, log, one, sampled, level)
     estimator = "lists" if lists.k is not None else "log"
     population = f"{lists.words}, groups shown"
     metric = f"share of attention minus target{lists.at_k}"
-    away = shares.shift(-one.target).relabel([f"{metric}: {column}={name}" for name in one.levels])
+    away = apart.relabel([f"{metric}: {column}={name}" for name in one.levels])
     rows = rows_from_estimate(
         away,
         metric=metric,
@@ -285,9 +315,14 @@ def _add(
     found.add([row, _by_chance(row, one, chance)], judged=False)
     found.tests.append((column, metric, estimator, ", ".join(one.levels), *any_difference(free)))
     return [
-        (column, name, f"{column}={name}", float(one.target[code]), float(shares.value[code]))
+        (column, name, f"{column}={name}", *_both(one, apart.value, code))
         for code, name in enumerate(one.levels)
     ]
+
+
+def _both(one: Alignment, away: FloatArray, code: int) -> tuple[float, float]:
+    """Return the target of a group, and its share."""
+    return float(one.target[code]), float(one.target[code] + away[code])
 
 
 def _as_shares(points: FloatArray) -> FloatArray:

@@ -13,7 +13,7 @@ from causalrec.audits._attributes import read_attribute
 from causalrec.audits._distance import distance_of
 from causalrec.audits._divergence import jensen_shannon
 from causalrec.audits._lists import Lists
-from causalrec.audits._target import align, shares_of_attention
+from causalrec.audits._target import align, away_from_target
 from causalrec.errors import DataError, StudyError
 from causalrec.inference import Estimate
 from causalrec.scores import Score
@@ -136,8 +136,7 @@ def test_distance_of_three_groups_covers_alike_or_not(tilt: float) -> None:
             active_users=np.ones(n_users, dtype=bool),
         )  # fmt: skip
         one = align(attribute, "catalogue")
-        shares = shares_of_attention(lists, LOG_OF_KINDS, one, ("user", "item"), 0.95)
-        free = shares.shift(-one.target)[list("01")]
+        free = away_from_target(lists, LOG_OF_KINDS, one, ("user", "item"), 0.95)[list("01")]
 
         def divergence(points: np.ndarray, target: np.ndarray = one.target) -> np.ndarray:
             moved = np.column_stack([points, -points.sum(axis=1)]) + target
