@@ -58,7 +58,7 @@ def policy_value(
     slate_model: SlateModel | None = None,
     adaptive: bool = False,
     logging_policy: Any = None,
-    tuning: float | TuningRule | Mapping[str, float | TuningRule] = "slope",
+    tuning: float | TuningRule | Mapping[str, float | TuningRule] = "mse_bound",
     clip: float | TuningRule | None = None,
     sampled: Sequence[str] | None = None,
     interval: IntervalMethod = "clustered",
@@ -106,9 +106,11 @@ def policy_value(
     logging_policy : array (n_rows, n_items) or callable(log), optional
         The logging policy's probabilities of all items, where they were kept: an adaptive log
         then needs no guess at them, and support is counted exactly.
-    tuning : float, "slope", "mse_bound", or mapping from estimator to one of these
-        Parameter of the last four estimators: given, or chosen on this log by a rule.
-    clip : float, "slope" or "mse_bound", optional
+    tuning : float, "mse_bound", "slope", or mapping from estimator to one of these
+        Parameter of the last four estimators: given, or chosen on this log by a rule: the least
+        upper bound of the squared error, or SLOPE, which accepts a bias of several standard
+        errors. The rule and its choice stand beside the interval, which does not know of them.
+    clip : float, "mse_bound" or "slope", optional
         Weights of "ips", "snips", "dr", "sndr" above it are set to it (biased, and counted).
     sampled : tuple of "user", "item", "slate", "row", optional
         What the interval treats as drawn. Default: ("user",) where users have several rows, else

@@ -221,7 +221,7 @@ def _parameters(
                 f"tuning names {unknown[0]!r}.{near_miss(unknown[0], TUNED)}"
                 f" Those with a parameter are: {', '.join(TUNED)}."
             )
-        return {name: _parameter(name, asked.get(name, "slope")) for name in tuned}
+        return {name: _parameter(name, asked.get(name, "mse_bound")) for name in tuned}
     return {name: _parameter(name, asked) for name in tuned}
 
 

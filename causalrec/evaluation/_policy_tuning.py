@@ -18,10 +18,11 @@ from causalrec.evaluation._policy_estimators import (
 from causalrec.evaluation._recommenders import FloatArray
 from causalrec.inference import Estimate
 
-TuningRule = Literal["slope", "mse_bound"]
+TuningRule = Literal["mse_bound", "slope"]
 N_CANDIDATES = 16
+SLOPE_CONSTANT = float(np.sqrt(6.0)) - 1.0
 RULES = {
-    "slope": "SLOPE (Su, Srinath & Krishnamurthy 2020)",
+    "slope": "SLOPE (Su, Srinath & Krishnamurthy 2020; Tucker & Lee 2021)",
     "mse_bound": "the smallest upper bound of the squared error (Su et al. 2020)",
 }
 
@@ -86,8 +87,9 @@ def choose_parameter(
     replay : Replay
     name : str
     rule : {"slope", "mse_bound"}
-        SLOPE: candidates in order of falling standard error; the last whose interval, value +- 2
-        confidence widths, still meets the common part of all before it (their equation 3). MSE
+        SLOPE: candidates in order of falling confidence width c; the last before the first whose
+        value is further from one before it, j, than c + (sqrt(6) - 1) c_j (the constants of Tucker
+        & Lee 2021, which accept less bias than those of Su, Srinath & Krishnamurthy 2020). MSE
         bound: the least (|estimated bias| + confidence width of it)^2 + squared standard error,
         the bias being the mean of (w - modified w)(y - reward mean) (their page 17).
     clusters, sampled, level
@@ -147,8 +149,9 @@ def _width(found: Estimate, level: float) -> FloatArray:
 
 
 def _slope(theta: FloatArray, width: FloatArray) -> int:
-    """Return the last candidate, by falling width, whose interval meets all those before it."""
+    """Return the last candidate, by falling width, that agrees with all those before it."""
     order = np.argsort(-width, kind="stable")
-    low = np.maximum.accumulate((theta - 2.0 * width)[order])
-    high = np.minimum.accumulate((theta + 2.0 * width)[order])
-    return int(order[np.count_nonzero(np.logical_and.accumulate(low <= high)) - 1])
+    value, c = theta[order], width[order]
+    apart = np.abs(value[:, None] - value) > c[:, None] + SLOPE_CONSTANT * c
+    fails = np.tril(apart, -1).any(axis=1)
+    return int(order[np.argmax(fails) - 1]) if fails.any() else int(order[-1])
