@@ -52,10 +52,7 @@ def measured_lists(
 def list_note(values: ListValues, metrics: Sequence[Metric]) -> str:
     """Return what is said beside them."""
     names = ", ".join(metric.label for metric in metrics)
-    note = (
-        f"{names}: {values.n_without:,} users without a positive gain are left out; the interval"
-        " is for new users of this catalogue."
-    )
+    note = f"{names}: {values.n_without:,} users without a positive gain are left out."
     if "outcome model" not in values.suffix:
         return note
     return (

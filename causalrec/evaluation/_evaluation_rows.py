@@ -10,6 +10,7 @@ import numpy as np
 
 from causalrec.evaluation._engine import Sums, key
 from causalrec.evaluation._mean_rows import interval_method
+from causalrec.evaluation._new_users import for_new_users
 from causalrec.evaluation._plan import Plan
 from causalrec.evaluation._terms import ListTerm, LossTerm, Named
 from causalrec.inference import Estimate, holm
@@ -161,23 +162,27 @@ def _verdict(row: Row, adjusted: float, *, higher: bool) -> str:
     return f"{winner} is better (Holm p = {adjusted:.2g})"
 
 
-def measured_sums(plan: Plan, sums: Sums, populations: Mapping[str, str]) -> Measured:
-    """Return the additive metrics of a plan as measured terms."""
-    definitions = {
-        term.metric: term.definition.definition
-        for term in plan.terms
-        if isinstance(term, LossTerm | ListTerm)
-    }
-    return Measured(
-        estimate=sums.estimate,
-        terms=tuple(plan.terms),
-        estimators=plan.estimators,
-        populations=populations,
-        counts={e: sums.weights[e, ""].n for e in plan.estimators},
-        unit="cells",
-        name={metric: metric for metric in definitions},
-        higher_is_better={m: d.higher_is_better for m, d in definitions.items()},
-    )
+def measured_sums(plan: Plan, sums: Sums, populations: Mapping[str, str]) -> list[Measured]:
+    """Return the additive metrics of a plan as measured terms: of cells, and of lists."""
+    found = []
+    for kind, estimate in ((LossTerm, sums.estimate), (ListTerm, for_new_users(sums.estimate))):
+        terms = [term for term in plan.terms if isinstance(term, kind)]
+        if not terms:
+            continue
+        definitions = {term.metric: term.definition.definition for term in terms}
+        found.append(
+            Measured(
+                estimate=estimate,
+                terms=tuple(terms),
+                estimators=plan.estimators,
+                populations=populations,
+                counts={e: sums.weights[e, ""].n for e in plan.estimators},
+                unit="cells",
+                name={metric: metric for metric in definitions},
+                higher_is_better={m: d.higher_is_better for m, d in definitions.items()},
+            )
+        )
+    return found
 
 
 def simultaneous_tables(measured: Sequence[Measured], level: float) -> list[Table]:

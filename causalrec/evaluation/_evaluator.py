@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from causalrec.evaluation import _assumptions
 from causalrec.evaluation._cells import CellSource
 from causalrec.evaluation._displays import DisplayValues, display_values
@@ -36,6 +38,7 @@ from causalrec.evaluation._held_out import held_out
 from causalrec.evaluation._history import History
 from causalrec.evaluation._imputation import Imputation
 from causalrec.evaluation._law import Gain
+from causalrec.evaluation._new_users import NOTE
 from causalrec.evaluation._plan import Plan
 from causalrec.evaluation._samples import SampleTerm, sample_estimate
 from causalrec.evaluation._setup import Weighting, identify_mean, slice_rate
@@ -106,7 +109,7 @@ class Evaluator:
         measured, without, notes = [], [], []
         plan, sums = self._additive()
         if plan is not None and sums is not None:
-            measured.append(measured_sums(plan, sums, self.populations(sums)))
+            measured += measured_sums(plan, sums, self.populations(sums))
         samples = self._of_form("sample")
         if samples:
             sums = sums or self._plan((OutcomeTerm(),)).run()
@@ -141,7 +144,10 @@ class Evaluator:
         popularity = None
         if any(needs_popularity(metric) for metric in metrics):
             known_by = History.of(question.log, question.train).known_by
-            popularity = popularity_places(known_by)
+            counted = question.train is None
+            popularity = np.stack(
+                [popularity_places(known_by, without_own=own) for own in (False, counted)]
+            )
         gain = question.gain if any(metric.scope == "list" for metric in metrics) else Gain()
         return tuple(
             sum_term(metric, model, gain, popularity)
@@ -328,6 +334,8 @@ class Evaluator:
             m.scope == "list" and m.definition.outcome == "any" for m in question.metrics
         ):
             notes.append(f"In lists the {question.gain.words}.")
+        if any(m.scope == "list" for m in question.metrics) and "item" in question.sampled:
+            notes.append(NOTE)
         notes += [note for one in question.contenders for note in one.notes(question.log)]
         part = question.log.part
         weighed = question.weighs and not question.uniform

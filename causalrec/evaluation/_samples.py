@@ -74,8 +74,8 @@ class _Cells:
     chance : float64 array (n,)
         Probability of being recorded.
     observed : bool array (n,)
-    half : int array (n,)
-        Users in even and in odd places of the user table.
+    quarter : int array (n,)
+        Which of even and odd places of the user and the item table it has: 0 to 3.
     by_mean, by_count : bool
         The outcome model speaks for every cell; sums are divided by cells, not by weights.
     """
@@ -83,7 +83,7 @@ class _Cells:
     weight: FloatArray
     chance: FloatArray
     observed: npt.NDArray[np.bool_]
-    half: npt.NDArray[np.integer]
+    quarter: npt.NDArray[np.integer]
     by_mean: bool
     by_count: bool
 
@@ -185,7 +185,7 @@ def _column(
         weight=observed / block.propensity if weighted else observed.astype(np.float64),
         chance=block.propensity if weighted else np.full(len(block), min(rate, 1.0)),
         observed=observed,
-        half=block.users % 2,
+        quarter=2 * (block.users % 2) + block.items % 2,
         by_mean=estimator in NEEDS_MEAN,
         by_count=estimator in NEEDS_EVERY_CELL,
     )
@@ -223,15 +223,19 @@ def _area(
 def _miscalibration(
     prediction: FloatArray, outcome: FloatArray, mean: FloatArray | None, cells: _Cells
 ) -> _Column:
-    """Return the signed misses over the weights (or cells) that they are a mean of."""
+    """Return the signed misses over the weights (or cells) that they are a mean of.
+
+    Two quarters that sign each other have misses that go together: their sum varies by up to twice
+    the variance that it would have with signs known, which is taken.
+    """
     expected = prediction if mean is None else mean
     random = cells.weight * (outcome - expected)
     residual = random if mean is None else random + (mean - prediction)
     bins = equal_count_bins(prediction, prediction[cells.observed])
-    signed = signed_miss(residual, bins, cells.half)
+    signed = signed_miss(residual, bins, cells.quarter)
     sign = np.divide(signed, residual, out=np.zeros_like(signed), where=residual != 0.0)
     below = np.ones(len(prediction)) if cells.by_count else cells.weight
-    drawn = sign * random
-    if not cells.by_count:
-        drawn = drawn - float(signed.sum() / below.sum()) * cells.weight
-    return _Column(signed, below, drawn * np.sqrt(1.0 - cells.chance), cells.weight)
+    centre = float(signed.sum() / below.sum()) * below
+    drawn = sign * random if cells.by_count else sign * random - centre
+    drawn = np.sqrt(2.0 * (1.0 - cells.chance)) * drawn
+    return _Column(centre + np.sqrt(2.0) * (signed - centre), below, drawn, cells.weight)

@@ -116,8 +116,9 @@ class ListTerm:
 
     Attributes
     ----------
-    popularity : int64 array (n_items,) or None
-        Places of the items by popularity: the weight is then also how far above it they stand.
+    popularity : int64 array (2, n_items) or None
+        Places of the items by popularity, for cells that are not recorded and for those that are:
+        the weight is then also how far above it they stand.
     """
 
     definition: Metric
@@ -156,7 +157,8 @@ class ListTerm:
         weight = self.definition.place_weight(place)
         if self.popularity is None:
             return weight
-        ahead = unexpectedness(place, self.popularity[block.items], len(self.popularity))
+        usual = self.popularity[block.observed.astype(np.intp), block.items]
+        ahead = unexpectedness(place, usual, self.popularity.shape[1])
         return weight * ahead
 
 

@@ -76,25 +76,25 @@ def test_auc_counts_pairs_with_their_weights_and_ties_by_half():
     assert np.isnan(area_under_curve(f, np.zeros(30), w)[0])
 
 
-def test_calibration_error_takes_the_sign_of_a_bin_from_the_other_half():
+def test_calibration_error_takes_the_sign_of_a_bin_from_the_opposite_quarter():
     prediction = np.array([0.1, 0.1, 0.9, 0.9, 0.1, 0.1, 0.9, 0.9])
     bins = equal_count_bins(prediction, prediction)
     assert len(np.unique(bins)) == 2  # equal predictions share a bin
-    half = np.repeat([0, 1], 4)
-    # The lower bin misses by +.2 in half 0 and -.1 in half 1, the upper one by -.3 in both.
+    quarter = np.repeat([0, 3], 4)
+    # The lower bin misses by +.2 in one quarter and -.1 in the other, the upper by -.3 in both.
     residual = np.array([0.2, 0.2, -0.3, -0.3, -0.1, -0.1, -0.3, -0.3])
-    value = signed_miss(residual, bins, half).sum() / 8
+    value = signed_miss(residual, bins, quarter).sum() / 8
     assert value == pytest.approx((-0.2 * 2 - 0.1 * 2 + 0.3 * 4) / 8)
 
 
 def test_calibrated_predictions_have_no_calibration_error_on_average():
     rng = np.random.default_rng(2)
     p = rng.uniform(0.1, 0.9, 400)
-    bins, half = equal_count_bins(p, p), np.arange(400) % 2
+    bins, quarter = equal_count_bins(p, p), np.arange(400) % 4
     plain, crossed = [], []
     for _ in range(600):
         residual = (rng.random(400) < p) - p
-        crossed.append(signed_miss(residual, bins, half).mean())
+        crossed.append(signed_miss(residual, bins, quarter).mean())
         plain.append(np.abs(np.bincount(bins, weights=residual)).sum() / 400)
     error = np.std(crossed) / np.sqrt(600)
     assert abs(np.mean(crossed)) < 4 * error
@@ -131,6 +131,8 @@ def test_miscalibration_is_stecks_divergence():
 
 def test_serendipity_counts_places_gained_over_popularity():
     assert popularity_places(np.array([3, 9, 3, 0])).tolist() == [2, 1, 2, 4]
+    # With one less each alone: 2 is behind the other 3, 8 is still first.
+    assert popularity_places(np.array([3, 9, 3, 1]), without_own=True).tolist() == [3, 1, 3, 4]
     np.testing.assert_allclose(
         unexpectedness(np.array([1, 3, 2, 0]), np.array([4, 1, 2, 4]), 4), [3 / 4, 0, 0, 0]
     )

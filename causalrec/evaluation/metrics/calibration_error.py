@@ -4,7 +4,7 @@ Naeini, Cooper & Hauskrecht (2015), "Obtaining well calibrated probabilities usi
 binning", the expected calibration error: sum over bins of share x |mean outcome - mean prediction|.
 An absolute value of a noisy difference is too large on average: a calibrated model would get sqrt(2
 / pi) standard errors a bin (Kumar, Liang & Ma 2019). So the *sign* of each bin's miss is learned
-from one half of the users and its size from the other, both ways, averaged: 0 on average for a
+from other users' outcomes of other items, four quarters of the grid in turn: 0 on average for a
 calibrated model, and never too large on average; too small where a miss is about as large as its
 error.
 """
@@ -36,17 +36,17 @@ def equal_count_bins(
 
 
 def signed_miss(
-    residual: FloatArray, bins: npt.NDArray[np.integer], half: npt.NDArray[np.integer]
+    residual: FloatArray, bins: npt.NDArray[np.integer], quarter: npt.NDArray[np.integer]
 ) -> FloatArray:
-    """Return each cell's miss times the sign that its bin has in the other half.
+    """Return each cell's miss times the sign that its bin has in the opposite quarter.
 
     Parameters
     ----------
     residual : float array (n,)
         Weight times (outcome - prediction).
     bins : int array (n,)
-    half : int array (n,)
-        0 or 1.
+    quarter : int array (n,)
+        0 to 3: twice the half of its user plus the half of its item; 3 - quarter shares neither.
 
     Returns
     -------
@@ -55,14 +55,14 @@ def signed_miss(
 
     Examples
     --------
-    >>> half = np.array([0, 0, 1, 1])
-    >>> signed_miss(np.array([0.5, -0.1, 0.2, 0.3]), np.array([0, 1, 0, 1]), half)
+    >>> quarter = np.array([0, 0, 3, 3])
+    >>> signed_miss(np.array([0.5, -0.1, 0.2, 0.3]), np.array([0, 1, 0, 1]), quarter)
     array([ 0.5, -0.1,  0.2, -0.3])
     """
     n_bins = int(bins.max(initial=-1)) + 1
-    other = (1 - half) * n_bins + bins
-    sums = np.bincount(half * n_bins + bins, weights=residual, minlength=2 * n_bins)
-    signed: FloatArray = residual * np.sign(sums)[other]
+    opposite = (3 - quarter) * n_bins + bins
+    sums = np.bincount(quarter * n_bins + bins, weights=residual, minlength=4 * n_bins)
+    signed: FloatArray = residual * np.sign(sums)[opposite]
     return signed
 
 
@@ -72,11 +72,12 @@ DEFINITION = MetricDefinition(
     form="sample",
     per="cell",
     higher_is_better=False,
-    paper="Naeini, Cooper & Hauskrecht (2015), with signs from the other half of the users",
+    paper="Naeini, Cooper & Hauskrecht (2015), with signs from other users and items",
     convention=(
         f"{N_BINS} bins of equally many recorded cells by prediction; share of a bin times"
-        " |mean outcome - mean prediction|, its sign learned from one half of the users and its"
-        " size from the other, so that a calibrated model has 0 on average; misses of the size of"
-        " their error are understated, and within a bin they cancel"
+        " |mean outcome - mean prediction|, its sign learned from other users' outcomes of other"
+        " items, so that a calibrated model has 0 on average (a value may be below 0); misses of"
+        " the size of their error are understated, and within a bin they cancel; the interval"
+        " allows for signs that noise decides"
     ),
 )

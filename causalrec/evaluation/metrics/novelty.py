@@ -55,7 +55,7 @@ DEFINITION = MetricDefinition(
     convention=(
         "-log2 of the share of the users with a history (the training part, else the log) who have"
         " the item in it, in bits, an item that nobody has counting as one user's; mean over the"
-        " list, then over users"
+        " list, then over users; the history is taken as known"
     ),
     outcome="none",
 )

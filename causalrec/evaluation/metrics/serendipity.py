@@ -8,6 +8,8 @@ Popularity comes from the history.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from causalrec.evaluation.metrics._model import FloatArray, IntArray, MetricDefinition
@@ -34,16 +36,27 @@ def unexpectedness(place: IntArray, popularity_place: IntArray, n_items: int) ->
     return np.where(place > 0, ahead, 0.0)
 
 
-def popularity_places(known_by: IntArray) -> IntArray:
+def popularity_places(known_by: IntArray, *, without_own: bool = False) -> IntArray:
     """Return the 1-based place of each item by popularity; equals share the best place.
+
+    Parameters
+    ----------
+    known_by : int array (n_items,)
+    without_own : bool
+        Give the place that each item would have with one less: what a cell that is itself counted
+        must be told, or being recorded would decide how unexpected it is.
 
     Examples
     --------
     >>> popularity_places(np.array([5, 9, 5, 0]))
     array([2, 1, 2, 4])
+    >>> popularity_places(np.array([5, 9, 5, 0]), without_own=True)
+    array([3, 1, 3, 4])
     """
     ascending = np.sort(-known_by)
-    return np.searchsorted(ascending, -known_by, side="left").astype(np.int64) + 1
+    side: Literal["left", "right"] = "right" if without_own else "left"
+    before = np.searchsorted(ascending, -known_by, side=side).astype(np.int64)
+    return before if without_own else before + 1
 
 
 DEFINITION = MetricDefinition(
@@ -56,7 +69,7 @@ DEFINITION = MetricDefinition(
     convention=(
         "relevance times how many places the item stands above its place by popularity, as a share"
         " of the catalogue, over k; popularity counts recorded cells of the history (the training"
-        " part, else the log), equals share the best place"
+        " part, else the log without the cell itself), equals share the best place"
     ),
     outcome="relevance",
     place_weight=equal_shares,
