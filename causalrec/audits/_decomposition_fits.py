@@ -17,7 +17,14 @@ import pandas as pd
 
 from causalrec.errors import OverlapError, StudyError
 from causalrec.inference import FittedNuisance, fitted_linear, fitted_logistic
-from causalrec.nuisances import Encoders, choose_covariates, encode, fit_linear, row_design
+from causalrec.nuisances import (
+    Encoders,
+    LinearFit,
+    choose_covariates,
+    encode,
+    fit_linear,
+    row_design,
+)
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
@@ -72,6 +79,39 @@ class RowFeatures:
 
 
 @dataclass(frozen=True, eq=False)
+class FoldFit:
+    """The linear fit of one fold: little to keep, and its error worked out when asked for.
+
+    Attributes
+    ----------
+    fit : LinearFit
+    features : RowFeatures
+    target : float64 (n,)
+    train, used : bool (n,)
+        Rows it was fitted on, and rows it predicts.
+    """
+
+    fit: LinearFit
+    features: RowFeatures
+    target: Floats
+    train: Bools
+    used: Bools
+
+    def error(self) -> tuple[FittedNuisance, Floats]:
+        """Return the nuisance, and d mean / d linear predictor of the rows that it predicts."""
+        matrix = self.features.matrix
+        mean = self.fit.predict(matrix)
+        logistic = self.fit.link == "logit"
+        describe = fitted_logistic if logistic else fitted_linear
+        nuisance = describe(
+            matrix, self.target, mean, weight=self.train.astype(np.float64),
+            penalty=self.fit.penalty,
+        )  # fmt: skip
+        slope = mean * (1.0 - mean) if logistic else np.ones(len(mean))
+        return nuisance, np.where(self.used, slope, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
 class Fitted:
     """Predictions of a target, and the linear fits behind them.
 
@@ -79,13 +119,12 @@ class Fitted:
     ----------
     values : float64 (n,)
         By the fold that has not seen the row; 0 where nothing was asked.
-    fits : tuple of (FittedNuisance, float64 (n,))
-        Each with d mean / d linear predictor of the rows that it predicts, 0 elsewhere; empty
-        where an estimator was passed, whose error is not known.
+    fits : tuple of FoldFit
+        One a fold; empty where an estimator was passed, whose error is not known.
     """
 
     values: Floats
-    fits: tuple[tuple[FittedNuisance, Floats], ...]
+    fits: tuple[FoldFit, ...]
 
 
 def _plays_a_role(log: InteractionLog, column: str) -> bool:
@@ -165,14 +204,8 @@ def fit_rows(
         fit = fit_linear(
             features.matrix[train], target[train], penalty=features.penalty, binary=binary
         )
-        mean = fit.predict(features.matrix)
-        values[used] = mean[used]
-        describe = fitted_logistic if binary else fitted_linear
-        nuisance = describe(
-            features.matrix, target, mean, weight=train.astype(np.float64), penalty=fit.penalty
-        )
-        slope = mean * (1.0 - mean) if binary else np.ones(len(mean))
-        fits.append((nuisance, np.where(used, slope, 0.0)))
+        values[used] = fit.predict(features.matrix[used])
+        fits.append(FoldFit(fit, features, target, train, used))
     return Fitted(values, tuple(fits))
 
 

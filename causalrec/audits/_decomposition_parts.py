@@ -5,7 +5,7 @@ Beside each part stands how far it would move if something unmeasured were at wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,6 @@ from causalrec.inference import Estimate, FittedNuisance, stack_nuisances
 from causalrec.scores import Score
 
 GAP = "gap"
-Nuisances = list[tuple[FittedNuisance, Floats]]
 
 
 @dataclass
@@ -70,18 +69,20 @@ class Means:
             np.column_stack(self.denominators),
             np.column_stack(self.weights),
         )
-        stacked = stack_nuisances(score, self._stacked())
-        return Estimate.from_score(stacked, dict(clusters), self.names, level=level, estimator="dr")
+        for nuisance, derivative in self._errors():
+            score = stack_nuisances(score, [(nuisance, derivative)])
+        return Estimate.from_score(score, dict(clusters), self.names, level=level, estimator="dr")
 
-    def _stacked(self) -> Nuisances:
-        found: Nuisances = []
+    def _errors(self) -> Iterator[tuple[FittedNuisance, Floats]]:
+        """Yield each nuisance with the derivative of every mean, one at a time: they are large."""
         for fitted, derivatives, by_logit in self.errors:
-            nothing = np.zeros(len(self.numerators[0]))
-            columns = np.column_stack([derivatives.get(name, nothing) for name in self.names])
-            for nuisance, slope in fitted.fits:
-                here = (slope != 0.0).astype(np.float64) if by_logit else slope
-                found.append((nuisance, columns * here[:, None]))
-        return found
+            for one in fitted.fits:
+                nuisance, slope = one.error()
+                here = one.used.astype(np.float64) if by_logit else slope
+                columns = np.zeros((len(here), len(self.names)))
+                for name, derivative in derivatives.items():
+                    columns[:, self.names.index(name)] = derivative * here
+                yield nuisance, columns
 
 
 @dataclass(frozen=True, eq=False)

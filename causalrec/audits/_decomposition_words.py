@@ -241,7 +241,7 @@ def notes(
     found = [f"{label.capitalize()}: {words}." for label, words in said.items()]
     found.append(pathways.words)
     left = question.whole.n_rows - question.log.n_rows
-    if left:
+    if left and not question.attribute.hidden:
         found.append(f"{left:,} of {question.whole.n_rows:,} rows are of neither group.")
     if len(computed.spread) and question.n_repeats > 1:
         found.append(

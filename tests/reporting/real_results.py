@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 import causalrec as cr
+from causalrec.audits import decompose_gap
 from causalrec.effects import estimate_paths
 from causalrec.errors import CausalRecWarning
 from causalrec.results import Result
@@ -44,6 +45,7 @@ def _effects() -> dict[str, Result]:
         "refutation": effect.refute(shop.log, n_draws=5),
         "sensitivity": effect.sensitivity(lam=[1.2, 2.0]),
         "interference, unknown": effect.interference(shop.log),
+        "decomposition": decompose_gap(shop.log, shop.graph, by="gender", n_repeats=1),
         "graph check": cr.check_graph(shop.graph, shop.log),
         "propensity": cr.PropensityModel()
         .fit(shop.log, graph=shop.graph)

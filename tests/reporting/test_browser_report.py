@@ -34,8 +34,8 @@ REAL = (
     "one answer", "effect", "effect by group", "effect by many groups", "estimators",
     "heterogeneity", "validation", "policy tree", "forest", "refutation", "sensitivity",
     "interference", "interference, unknown", "instrument", "front door", "paths", "positions",
-    "total", "mean", "bounds", "comparison", "evaluation", "tuning", "audit", "policy value",
-    "graph check", "propensity", "study",
+    "total", "mean", "bounds", "comparison", "evaluation", "tuning", "audit", "decomposition",
+    "policy value", "graph check", "propensity", "study",
 )  # fmt: skip
 EVERY = (*PAGES, *REAL)
 OUTSIDE = """() => [...document.querySelectorAll("svg text")].filter(node => {

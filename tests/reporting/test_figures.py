@@ -22,7 +22,7 @@ from causalrec.reporting._numbers import number, row_decimals
 from causalrec.reporting._svg import figures_width
 from causalrec.results import Result, Row, Table
 
-KINDS = ("forest", "bars", "histogram", "dots", "lines", "lorenz")
+KINDS = ("forest", "bars", "histogram", "dots", "lines", "lorenz", "waterfall")
 NUMBERS = st.one_of(st.none(), st.floats(-1e9, 1e9), st.integers(-5, 5), st.just("suppressed"))
 
 
