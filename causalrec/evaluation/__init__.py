@@ -15,6 +15,7 @@ from causalrec.evaluation._merit_estimates import (
     merit_estimates,
 )
 from causalrec.evaluation._policy import policy_value
+from causalrec.evaluation._policy_reconstruct import ReconstructedPolicy, reconstruct_policy
 from causalrec.evaluation._recommenders import Contender, contenders
 from causalrec.evaluation._uplift import evaluate_uplift
 
@@ -28,6 +29,7 @@ __all__ = [
     "MeanResult",
     "MeritAnswers",
     "MeritEstimates",
+    "ReconstructedPolicy",
     "UserExposure",
     "bounds",
     "compare_with_randomized",
@@ -41,4 +43,5 @@ __all__ = [
     "groups_by",
     "merit_estimates",
     "policy_value",
+    "reconstruct_policy",
 ]

@@ -49,15 +49,13 @@ class ReconstructedPolicy:
     @property
     def assumption(self) -> str:
         """What it takes to be that policy."""
-        looks = " and ".join(self.by) or "nothing"
+        looks = " and ".join(self.by)
+        rows, alike = int(self.rows.min()), f" with the same {looks}" if looks else ""
         return (
-            f"an item's probability is its share of the rows with the same {' and '.join(self.by)}"
-            if self.by
-            else "an item's probability is its share of the rows"
-        ) + (
-            f" of the policy's own log ({int(self.rows.min()):,} rows and more each): it is the"
-            f" policy's average over that log, right for a policy that looks at {looks} alone and"
-            " does not move; the sampling error of the shares is not in the interval"
+            f"an item's probability is its share of the rows{alike} of the policy's own log"
+            f" ({rows:,} rows or more each): it is the policy's average over that log, right for a"
+            f" policy that looks at {looks + ' alone' if looks else 'nothing'} and does not move;"
+            " the sampling error of the shares is not in the interval"
         )
 
     def __call__(self, log: InteractionLog) -> FloatArray:
