@@ -1,53 +1,125 @@
-"""Nuisances: propensities by rows and by cells, outcome models, cross-fitting, diagnostics."""
+"""Nuisances: propensities by rows and by cells, outcome models, cross-fitting, diagnostics.
 
-from causalrec.nuisances._balance import BalanceLine, balance, balance_table
-from causalrec.nuisances._base import Propensity
-from causalrec.nuisances._choose import PropensityChoice, choose_propensity
-from causalrec.nuisances._cross_fit import (
-    CrossFitted,
-    Folds,
-    cross_fit,
-    folds_by_block,
-    folds_by_user,
-)
-from causalrec.nuisances._diagnostics import (
-    calibration_table,
-    effective_sample_size,
-    inverse_propensity_sum,
-    overlap_table,
-    support_table,
-    weight_table,
-)
-from causalrec.nuisances._econml import propensity_from_econml
-from causalrec.nuisances._examination import ExaminationModel
-from causalrec.nuisances._features import (
-    ColumnCode,
-    Covariates,
-    Encoder,
-    Encoders,
-    RowDesign,
-    choose_covariates,
-    encode,
-    row_design,
-)
-from causalrec.nuisances._graph_check import check_graph
-from causalrec.nuisances._known import KnownPropensity
-from causalrec.nuisances._linear import LinearFit, fit_linear, rows_at_a_time
-from causalrec.nuisances._model import PropensityModel
-from causalrec.nuisances._outcome_cells import CellOutcomeModel, mrdr_weights
-from causalrec.nuisances._outcome_rows import ArmOutcomeModel
-from causalrec.nuisances._report import propensity_assumptions
-from causalrec.nuisances._resolve import (
-    cell_propensity,
-    grid_propensity,
-    refuse_outcome_model,
-    resolve_propensity,
-    row_propensity,
-)
-from causalrec.nuisances._shadow import WEAK_SHADOW, ShadowPropensity
-from causalrec.nuisances._shared import shared_design
-from causalrec.nuisances._softmax import SoftmaxFit, fit_softmax
-from causalrec.nuisances._support import Support, support
+Names load their module when first used: a fit with known propensities waits for no estimator.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from causalrec.nuisances._balance import BalanceLine, balance, balance_table
+    from causalrec.nuisances._base import Propensity
+    from causalrec.nuisances._choose import PropensityChoice, choose_propensity
+    from causalrec.nuisances._cross_fit import (
+        CrossFitted,
+        Folds,
+        cross_fit,
+        folds_by_block,
+        folds_by_user,
+    )
+    from causalrec.nuisances._diagnostics import (
+        calibration_table,
+        effective_sample_size,
+        inverse_propensity_sum,
+        overlap_table,
+        support_table,
+        weight_table,
+    )
+    from causalrec.nuisances._econml import propensity_from_econml
+    from causalrec.nuisances._examination import ExaminationModel
+    from causalrec.nuisances._features import (
+        ColumnCode,
+        Covariates,
+        Encoder,
+        Encoders,
+        RowDesign,
+        choose_covariates,
+        encode,
+        row_design,
+    )
+    from causalrec.nuisances._graph_check import check_graph
+    from causalrec.nuisances._known import KnownPropensity
+    from causalrec.nuisances._linear import LinearFit, fit_linear, rows_at_a_time
+    from causalrec.nuisances._model import PropensityModel
+    from causalrec.nuisances._outcome_cells import CellOutcomeModel, mrdr_weights
+    from causalrec.nuisances._outcome_rows import ArmOutcomeModel
+    from causalrec.nuisances._report import propensity_assumptions
+    from causalrec.nuisances._resolve import (
+        cell_propensity,
+        grid_propensity,
+        refuse_outcome_model,
+        resolve_propensity,
+        row_propensity,
+    )
+    from causalrec.nuisances._shadow import WEAK_SHADOW, ShadowPropensity
+    from causalrec.nuisances._shared import shared_design
+    from causalrec.nuisances._softmax import SoftmaxFit, fit_softmax
+    from causalrec.nuisances._support import Support, support
+else:
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+    def __dir__() -> list[str]:
+        return __all__
+
+
+_HOME = {
+    "BalanceLine": "_balance",
+    "balance": "_balance",
+    "balance_table": "_balance",
+    "Propensity": "_base",
+    "PropensityChoice": "_choose",
+    "choose_propensity": "_choose",
+    "CrossFitted": "_cross_fit",
+    "Folds": "_cross_fit",
+    "cross_fit": "_cross_fit",
+    "folds_by_block": "_cross_fit",
+    "folds_by_user": "_cross_fit",
+    "calibration_table": "_diagnostics",
+    "effective_sample_size": "_diagnostics",
+    "inverse_propensity_sum": "_diagnostics",
+    "overlap_table": "_diagnostics",
+    "support_table": "_diagnostics",
+    "weight_table": "_diagnostics",
+    "propensity_from_econml": "_econml",
+    "ExaminationModel": "_examination",
+    "ColumnCode": "_features",
+    "Covariates": "_features",
+    "Encoder": "_features",
+    "Encoders": "_features",
+    "RowDesign": "_features",
+    "choose_covariates": "_features",
+    "encode": "_features",
+    "row_design": "_features",
+    "check_graph": "_graph_check",
+    "KnownPropensity": "_known",
+    "LinearFit": "_linear",
+    "fit_linear": "_linear",
+    "rows_at_a_time": "_linear",
+    "PropensityModel": "_model",
+    "CellOutcomeModel": "_outcome_cells",
+    "mrdr_weights": "_outcome_cells",
+    "ArmOutcomeModel": "_outcome_rows",
+    "propensity_assumptions": "_report",
+    "cell_propensity": "_resolve",
+    "grid_propensity": "_resolve",
+    "refuse_outcome_model": "_resolve",
+    "resolve_propensity": "_resolve",
+    "row_propensity": "_resolve",
+    "ShadowPropensity": "_shadow",
+    "WEAK_SHADOW": "_shadow",
+    "shared_design": "_shared",
+    "SoftmaxFit": "_softmax",
+    "fit_softmax": "_softmax",
+    "Support": "_support",
+    "support": "_support",
+}
 
 __all__ = [
     "WEAK_SHADOW",

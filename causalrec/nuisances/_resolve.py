@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from causalrec.errors import DataError, OverlapWarning, StudyError
 from causalrec.nuisances._base import Floats, Propensity, sampling_rate, subject_of
 from causalrec.nuisances._known import CellValues, KnownPropensity
-from causalrec.nuisances._model import PropensityModel
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
@@ -54,6 +53,8 @@ def resolve_propensity(
                 of,
                 note="The propensities are those logged by the policy.",
             )
+        from causalrec.nuisances._model import PropensityModel
+
         model = PropensityModel().fit(log, graph)
         kind = {"logistic": "logistic", "cloglog": "complementary log-log"}.get(
             model.method_, model.method_

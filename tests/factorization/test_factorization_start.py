@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
+
+import pytest
 
 CODE = """
 import sys
@@ -24,6 +27,25 @@ def test_a_small_fit_loads_no_statistics_no_learning_library_and_no_compiler() -
     # A second or more together, which the fit itself does not take.
     heavy = {"sklearn", "scipy", "numba", "duckdb", "networkx", "dowhy", "econml"}
     assert not heavy & loaded
+    # Nor what tunes, explains and estimates: each module costs a millisecond.
+    idle = {
+        "causalrec.factorization._tuning",
+        "causalrec.factorization._explain",
+        "causalrec.inference",
+        "causalrec.nuisances._model",
+        "causalrec.results",
+    }
+    assert not idle & loaded
+
+
+@pytest.mark.parametrize("room", ["factorization", "nuisances"])
+def test_every_name_of_a_room_loads_where_it_is_used(room: str) -> None:
+    module = importlib.import_module(f"causalrec.{room}")
+    assert sorted(module._HOME) == sorted(module.__all__) == sorted(dir(module))
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing_like_it'"):
+        module.nothing_like_it  # noqa: B018
 
 
 THREADS = """
