@@ -75,6 +75,44 @@ def four_parts(seed: int, *, hidden: float = 0.0, items: float = 0.0) -> World:
     return World(log, FOUR, four_truth())
 
 
+PROVIDERS = cr.CausalGraph.from_dot(
+    "digraph providers { exposed [role=exposure]; bought [role=outcome]; team [entity=item];"
+    " taste [entity=item]; match [entity=event]; team -> {exposed bought};"
+    " {taste match} -> {exposed bought}; exposed -> bought }"
+)
+N_PROVIDERS, PER_PROVIDER = 48, 5
+
+
+def four_providers(seed: int) -> World:
+    """Draw items of 48 providers, 12 of them of team a, by the laws of `four_parts`.
+
+    Providers add to outcome and effect, so that rows of one provider are no independent ones.
+    """
+    rng = np.random.default_rng(seed)
+    owner = np.repeat(np.arange(N_PROVIDERS), PER_PROVIDER)
+    team = (owner < 12).astype(np.float64)
+    taste = 0.1 * (2 * team - 1) + rng.normal(size=len(owner))
+    user = np.repeat(np.arange(120), 40)
+    item = np.concatenate([rng.permutation(len(owner))[:40] for _ in range(120)])
+    n, of_owner = len(user), rng.normal(size=(2, N_PROVIDERS))[:, owner[item]]
+    match = rng.normal(size=n)
+    p, baseline, effect = _four_laws(team[item], taste[item], match, np.zeros(n))
+    exposed = (rng.random(n) < p).astype(int)
+    bought = baseline + 0.2 * of_owner[0] + (effect + 0.1 * of_owner[1]) * exposed
+    events = pd.DataFrame({
+        "user_id": user, "item_id": item, "exposed": exposed, "match": match,
+        "bought": bought + 0.2 * rng.normal(size=120)[user] + 0.5 * rng.normal(size=n),
+    })  # fmt: skip
+    items = pd.DataFrame({
+        "item_id": np.arange(len(owner)), "owner": owner, "taste": taste,
+        "team": np.where(team == 1, "a", "b"),
+    })  # fmt: skip
+    log = cr.InteractionLog(
+        events, items=items, outcome="bought", exposure="exposed", provider="owner"
+    )
+    return World(log, PROVIDERS, four_truth())
+
+
 @cache
 def four_truth() -> dict[str, float]:
     """Return the four parts, by Gauss-Hermite quadrature over taste and match."""
