@@ -94,8 +94,10 @@ def _probabilities(policy: Any, log: InteractionLog, name: str) -> FloatArray:
             f"The {name} has shape {given.shape}; it must be ({log.n_rows},), a probability of the"
             f" logged item for each row, or ({log.n_rows}, {log.n_items}), one for every item."
         )
-    # NaN fails both comparisons, so one pass each finds that nothing is wrong.
-    if not (given.min() >= 0.0 and given.max() <= 1.0 + SUM_TOLERANCE):
+    # NaN fails the comparisons, so a pass finds that nothing is wrong; where nothing is below zero
+    # and rows sum to one, as is seen next, nothing is above one either.
+    above = given.ndim == 1 and not given.max() <= 1.0 + SUM_TOLERANCE
+    if not given.min() >= 0.0 or above:
         wrong = ~((given >= 0.0) & (given <= 1.0 + SUM_TOLERANCE))
         raise DataError.bad_rows(
             name,

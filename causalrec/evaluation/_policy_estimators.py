@@ -230,8 +230,9 @@ def estimate_parts(
     # One denominator that all share is held once: the inference then sums it once.
     shared = all(column is denominators[0] for column in denominators)
     score = Score(
-        numerator=np.column_stack([part.numerator for part in columns]),
-        denominator=denominators[0][:, None] if shared else np.column_stack(denominators),
+        # Column after column: sums down a column then read memory in order.
+        numerator=np.array([part.numerator for part in columns]).T,
+        denominator=denominators[0][:, None] if shared else np.array(denominators).T,
     )
     names = [name for name, _ in estimators]
     whole = len(columns) == len(names) and all(part.coefficient == 1.0 for part in columns)

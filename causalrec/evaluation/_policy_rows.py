@@ -51,19 +51,14 @@ def policy_rows(
         if name == "regression":
             sizes[name] = float(len(weight))
     sizes[LOGGED] = float(len(replay.outcome))
-    rows: list[Row] = []
-    for name in (*names, LOGGED):
-        label = "policy value" if name == names[0] else f"policy value ({name})"
-        found = estimate[name] if name == LOGGED else estimate[name].relabel([label])
-        row = _described(found, "naive" if name == LOGGED else name, options, level)
-        width = None if widths is None else widths[name]
-        note = "" if name == LOGGED else _note(name, chosen[name])
-        rows.append(_finished(row, options, sizes[name], width, note))
-    gap = estimate.difference(names[0], LOGGED, f"policy value - {LOGGED}")
-    row = _described(gap, f"{names[0]} - naive", options, level)
-    width = None if widths is None else widths["difference"]
-    rows.append(_finished(row, options, sizes[names[0]], width, _note(names[0], chosen[names[0]])))
-    return tuple(rows)
+    rows = _described(estimate, options, level)
+    notes = {name: _note(name, chosen[name]) for name in names}
+    finished = []
+    for row, name in zip(rows, (*names, LOGGED, names[0]), strict=True):
+        contrast = len(finished) == len(names) + 1
+        width = None if widths is None else widths["difference" if contrast else name]
+        finished.append(_finished(row, options, sizes[name], width, notes.get(name, "")))
+    return tuple(finished)
 
 
 def _note(name: str, chosen: Chosen) -> str:
@@ -72,21 +67,35 @@ def _note(name: str, chosen: Chosen) -> str:
     return chosen.words
 
 
-def _described(estimate: Estimate, name: str, options: PolicyOptions, level: float) -> Row:
-    contrast = name.endswith("- naive")
-    held = "weighted by time, " if options.adaptive and name != "naive" else ""
-    (row,) = rows_from_estimate(
-        estimate,
-        metric="difference of values" if contrast else "policy value",
+def _described(estimate: Estimate, options: PolicyOptions, level: float) -> list[Row]:
+    """Return one row for each estimator, the logging policy, and the difference, in one reading."""
+    names = options.names
+    labels = ["policy value", *(f"policy value ({name})" for name in names[1:]), LOGGED]
+    gap = f"policy value - {LOGGED}"
+    matrix = np.vstack([np.eye(len(labels)), np.eye(len(labels))[0] - np.eye(len(labels))[-1]])
+    rows = rows_from_estimate(
+        estimate.contrast(matrix, [*labels, gap]),
+        metric="policy value",
         population="contexts of the log",
-        estimator=name,
+        estimator="",
         unit="rows" if options.slate_model is None else "slates",
         level=level,
-        null=0.0 if contrast else None,
-        derived_from={estimate.labels[0]: ("policy value", LOGGED)} if contrast else None,
-        interval_method=f"t, {held}clustered by {' and '.join(options.sampled)}",
+        null=0.0,
+        derived_from={gap: (labels[0], LOGGED)},
     )
-    return row
+    by = f"clustered by {' and '.join(options.sampled)}"
+    described = []
+    for row, name in zip(rows, (*names, "naive", f"{names[0]} - naive"), strict=True):
+        held = "weighted by time, " if options.adaptive and name != "naive" else ""
+        changes: dict[str, Any] = {"estimator": name}
+        if row.lower is not None:
+            changes["interval_method"] = f"t, {held}{by}"
+        if row.label == gap:
+            changes["metric"] = "difference of values"
+        else:
+            changes["p_value"] = None
+        described.append(row.model_copy(update=changes))
+    return described
 
 
 def _finished(row: Row, options: PolicyOptions, size: float, width: float | None, note: str) -> Row:

