@@ -191,6 +191,7 @@ def _evaluation(context: Context, question: EvaluationQuestion) -> Result:
         metrics=list(question.metrics),
         estimator=question.estimator,
         relevance_threshold=question.relevance_threshold,
+        item_columns=question.item_columns,
         propensity=context.propensity,
         graph=context.graph,
         level=context.level,

@@ -151,6 +151,8 @@ class EvaluationQuestion(_Question):
     estimator: EvaluationEstimator = "snips"
     relevance_threshold: float | None = None
     """Outcomes from here on are relevant; metrics of lists that ask for it need it."""
+    item_columns: tuple[str, ...] = ()
+    """Columns of the items that intra-list-diversity and miscalibration compare."""
 
 
 class UpliftQuestion(_Question):
