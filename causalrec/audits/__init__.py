@@ -7,6 +7,7 @@ from causalrec.audits._decomposition_graph import identify_gap
 from causalrec.audits._gini import gini
 from causalrec.audits._impact_check import check_impact_ratios
 from causalrec.audits._impact_ratios import impact_ratio_table
+from causalrec.audits._mitigations import compare_mitigations
 from causalrec.audits._rerank_calibrated import CalibratedReranker
 from causalrec.audits._rerank_exposure import ExposureReranker
 
@@ -18,6 +19,7 @@ __all__ = [
     "audit",
     "browsing_weight",
     "check_impact_ratios",
+    "compare_mitigations",
     "decompose_gap",
     "gini",
     "identify_gap",

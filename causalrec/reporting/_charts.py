@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from causalrec.reporting._axes import CHART_WIDTH, LEFT, Scale, draw_frame
 from causalrec.reporting._contour import draw_contour
+from causalrec.reporting._frontier import draw_frontier
 from causalrec.reporting._marks import SERIES, draw_mark
 from causalrec.reporting._numbers import column_texts
 from causalrec.reporting._svg import Svg, fit, plain
@@ -55,6 +56,8 @@ def draw_chart(table: Table, *, identity: str) -> Markup | None:
         return draw_contour(table, identity=identity)
     if table.figure == "waterfall":
         return draw_waterfall(table, identity=identity)
+    if table.figure == "frontier":
+        return draw_frontier(table, identity=identity)
     data = _data(table)
     if table.figure is None or data is None or not data.values:
         return None

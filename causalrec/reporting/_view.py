@@ -37,6 +37,7 @@ _KIND_WORDS = {
     "audit": "Fairness audit",
     "decomposition": "Parts of a gap",
     "impact_ratios": "Impact ratios",
+    "mitigations": "Mitigations compared",
     "tuning": "Tuning",
     "propensity": "Propensity diagnostics",
     "graph_check": "Check of a graph",
@@ -44,6 +45,8 @@ _KIND_WORDS = {
 }
 _STATUS_ORDER = ("violated", "untestable", "tested", "by design")
 _SMALL_ROWS, _SMALL_COLUMNS = 12, 4
+_LEADING = frozenset({"frontier"})
+"""Figures that are the answer drawn: they stand before the evidence."""
 
 
 @dataclass
@@ -152,6 +155,7 @@ class Section:
     title: str
     question: str
     answer: str
+    leading: tuple[Diagnostic, ...]
     forest: Figure | None
     evidence: NumberedTable | None
     notes: tuple[str, ...]
@@ -192,6 +196,11 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) ->
     glances = _glances(result, names, counters) if whole else ()
     glance_number = counters.table() if glances else None
     new, said = _news(result, counters)
+    leading = tuple(
+        _diagnostic(t, counters, max_rows.diagnostics)
+        for t in result.tables
+        if t.figure in _LEADING
+    )
     forest = None if whole else _forest(result, counters, max_rows.lines)
     evidence = None if whole else _evidence(result, counters, max_rows.evidence)
     ledger = None if one_answer else _ledger(result, new, said, counters)
@@ -200,7 +209,11 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) ->
         for early in (True, False)
     )
     sections = [build(section, counters, name, max_rows) for section, name in before]
-    diagnostics = tuple(_diagnostic(t, counters, max_rows.diagnostics) for t in result.tables)
+    diagnostics = tuple(
+        _diagnostic(table, counters, max_rows.diagnostics)
+        for table in result.tables
+        if table.figure not in _LEADING
+    )
     sections += [build(section, counters, name, max_rows) for section, name in after]
     return Section(
         anchor=anchor,
@@ -210,6 +223,7 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) ->
         answer=result.answer,
         glances=glances,
         glance_number=glance_number,
+        leading=leading,
         forest=forest,
         evidence=evidence,
         notes=result.notes,

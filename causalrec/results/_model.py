@@ -25,7 +25,9 @@ SCHEMA_VERSION = "1.0"
 
 RowStatus = Literal["ok", "suppressed", "not_estimable", "low_support"]
 AssumptionStatus = Literal["by design", "tested", "untestable", "violated"]
-FigureKind = Literal["forest", "bars", "histogram", "dots", "lines", "lorenz", "contour", "waterfall"]
+FigureKind = Literal[
+    "forest", "bars", "histogram", "dots", "lines", "lorenz", "contour", "waterfall", "frontier"
+]  # fmt: skip
 
 FRAME_COLUMNS = (
     "label",
@@ -110,7 +112,9 @@ class Table(_Frozen):
     y: tuple[str, ...] = ()
     """Columns drawn, one series each. Of a "contour": the vertical axis, the height, and perhaps a
     second height whose zero is marked too; rows with a name in a further column are points. Of a
-    "waterfall": the part, and the ends of its interval; the last row is the sum of the others."""
+    "waterfall": the part, and the ends of its interval; the last row is the sum of the others. Of a
+    "frontier": the vertical axis; the ends of both axes' intervals are in "NAME, lower" and "NAME,
+    upper"."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return the table as a DataFrame."""
