@@ -120,9 +120,7 @@ def lists_of(
     height = max(1, CELLS_A_BLOCK // max(log.n_items, 1))
     for start in range(0, log.n_users, height):
         block = slice(start, min(start + height, log.n_users))
-        allowed = log.eligible_block(block)
-        shape = (block.stop - block.start, log.n_items)
-        allowed = np.ones(shape, dtype=bool) if allowed is None else allowed.copy()
+        allowed = _allowed(log, block)
         first, last = np.searchsorted(seen, [block.start * log.n_items, block.stop * log.n_items])
         allowed.ravel()[seen[first:last] - block.start * log.n_items] = False
         users, items = np.nonzero(allowed)
@@ -133,6 +131,18 @@ def lists_of(
         listed = (place >= 1) & (place <= k)
         found[codes[0][listed], place[listed] - 1] = items[listed]
     return found
+
+
+def _allowed(log: InteractionLog, users: slice) -> npt.NDArray[np.bool_]:
+    """Return which cells of a block of users compete: of candidates, those that were candidates."""
+    shape = (users.stop - users.start, log.n_items)
+    if log.kind == "candidates":
+        allowed = np.zeros(shape, dtype=bool)
+        inside = (log.user_codes >= users.start) & (log.user_codes < users.stop)
+        allowed[log.user_codes[inside] - users.start, log.item_codes[inside]] = True
+        return allowed
+    eligible = log.eligible_block(users)
+    return np.ones(shape, dtype=bool) if eligible is None else eligible.copy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from causalrec.evaluation._mean_rows import interval_method
 from causalrec.evaluation._new_users import for_new_users
 from causalrec.evaluation._plan import Plan
 from causalrec.evaluation._terms import ListTerm, LossTerm, Named
+from causalrec.evaluation.metrics import parse_metric
 from causalrec.inference import Estimate, holm
 from causalrec.results import Row, Table, format_cell, rows_from_estimate
 
@@ -88,7 +89,7 @@ def _described(
     found: Measured, label: str, shown: str, term: Named, estimator: str, level: float
 ) -> Sequence[Row]:
     one = found.estimate[label].relabel([shown])
-    return rows_from_estimate(
+    rows = rows_from_estimate(
         one,
         metric=term.metric,
         population=found.populations[estimator],
@@ -99,6 +100,17 @@ def _described(
         n={shown: found.counts[estimator]},
         interval_method=interval_method(one.sampled),
     )
+    limits = parse_metric(term.metric).definition.range
+    return rows if limits is None else [_within(row, *limits) for row in rows]
+
+
+def _within(row: Row, low: float, high: float) -> Row:
+    """End an interval where the metric ends; one whose value lies outside stays as it is."""
+    if row.value is None or row.lower is None or row.upper is None:
+        return row
+    if not low <= row.value <= high:
+        return row
+    return row.model_copy(update={"lower": max(row.lower, low), "upper": min(row.upper, high)})
 
 
 def difference_rows(measured: Sequence[Measured], level: float) -> list[Row]:

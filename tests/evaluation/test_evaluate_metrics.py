@@ -284,3 +284,22 @@ def test_groups_take_what_adds_up_alone():
     assert found.found[0].metrics == ("precision@3", "serendipity@3")
     with pytest.raises(StudyError, match="hit@3 cannot be parted by group"):
         group_estimates(world.log, "country", metrics=["hit@3"], **options)
+
+
+def test_lists_of_candidates_hold_candidates_alone():
+    world = cr.simulate("shop", 60, 20, random_state=0, n_candidates=8)
+    log = world.log
+    quality = log.items["quality"].to_numpy()
+    result = cr.evaluate(lambda u, i: log.items.loc[i, "quality"], log, "coverage@3")
+    listed = set()
+    for user in range(log.n_users):
+        own = log.item_codes[log.user_codes == user]
+        listed |= set(own[np.argsort(-quality[own], kind="stable")[:3]].tolist())
+    assert result["coverage@3"].value == pytest.approx(len(listed) / log.n_items)
+
+
+def test_intervals_end_where_a_metric_ends(small):
+    log, _, _, p, f, _ = small
+    result = cr.evaluate(lambda u, i: f[u, i], log, ["coverage@5", "auc"], propensity=p)
+    for row in result.rows:
+        assert 0 <= row.lower <= row.value <= row.upper <= 1 or " - " in row.estimator

@@ -55,6 +55,8 @@ class MetricDefinition:
         user, for "gains".
     why_not_weighted : str
         For "gains": what about it no weight repairs.
+    range : (float, float), optional
+        What it cannot leave: intervals end there.
     item_columns : bool
         It compares items by columns of the item table.
     """
@@ -71,6 +73,7 @@ class MetricDefinition:
     place_weight: Callable[[IntArray, int], FloatArray] | None = None
     whole_list: Callable[[FloatArray, FloatArray, FloatArray, int], FloatArray] | None = None
     why_not_weighted: str = ""
+    range: tuple[float, float] | None = None
     item_columns: bool = False
 
     @property

@@ -67,4 +67,5 @@ DEFINITION = MetricDefinition(
         " half; weighted pair by pair, which is right up to 1 / cells"
     ),
     outcome="relevance",
+    range=(0.0, 1.0),
 )

@@ -61,4 +61,5 @@ DEFINITION = MetricDefinition(
     outcome="relevance",
     whole_list=_of_lists,
     why_not_weighted="it multiplies outcomes of one user and divides by their number",
+    range=(0.0, 1.0),
 )

@@ -52,4 +52,5 @@ DEFINITION = MetricDefinition(
         " for as many new users"
     ),
     outcome="none",
+    range=(0.0, 1.0),
 )

@@ -49,4 +49,5 @@ DEFINITION = MetricDefinition(
     outcome="relevance",
     whole_list=_of_lists,
     why_not_weighted="it is the largest of several outcomes of a user",
+    range=(0.0, 1.0),
 )

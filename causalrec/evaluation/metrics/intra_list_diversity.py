@@ -58,4 +58,5 @@ DEFINITION = MetricDefinition(
     ),
     outcome="none",
     item_columns=True,
+    range=(0.0, 1.0),
 )

@@ -57,4 +57,5 @@ DEFINITION = MetricDefinition(
     outcome="relevance",
     whole_list=_of_lists,
     why_not_weighted="each user's number of relevant items stands below a fraction line",
+    range=(0.0, 1.0),
 )

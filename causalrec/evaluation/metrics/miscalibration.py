@@ -68,4 +68,5 @@ DEFINITION = MetricDefinition(
     ),
     outcome="none",
     item_columns=True,
+    range=(0.0, float("inf")),
 )

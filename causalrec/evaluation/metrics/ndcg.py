@@ -63,4 +63,5 @@ DEFINITION = MetricDefinition(
     ),
     whole_list=_of_lists,
     why_not_weighted="its normaliser depends on all of a user's outcomes",
+    range=(0.0, 1.0),
 )

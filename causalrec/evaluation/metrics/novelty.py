@@ -58,4 +58,5 @@ DEFINITION = MetricDefinition(
         " list, then over users; the history is taken as known"
     ),
     outcome="none",
+    range=(0.0, float("inf")),
 )

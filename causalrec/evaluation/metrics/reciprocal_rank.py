@@ -51,4 +51,5 @@ DEFINITION = MetricDefinition(
     outcome="relevance",
     whole_list=_of_lists,
     why_not_weighted="which item comes first depends on all outcomes above it",
+    range=(0.0, 1.0),
 )
