@@ -29,6 +29,14 @@ PROMISES = {
         "in clicks per 100 impressions",
         "position-report.html",
     ),
+    "audit_music_providers": (
+        "Attention of a song, independent over major",
+        "random lists give",
+        "attention for merit (DTR)",
+        "sampling alone would give",
+        "songs of small labels get less attention",
+        "providers-report.html",
+    ),
     "ab_encouragement": (
         "exposure <- taste -> watch_time",
         "compliers",
@@ -62,6 +70,16 @@ PROMISES = {
         "paired over users",
         "The difference is beyond chance",
         "uplift-report.html",
+    ),
+    "gap_pathways": (
+        "baseline",
+        "truth +0.0273",
+        "activity is a recanting witness",
+        "remainder",
+        "12 end where they should",
+        "could bring it to zero",
+        "not effects of gender",
+        "pathways-report.html",
     ),
     "why_not_identified": (
         "exposure <- taste -> click",

@@ -57,13 +57,14 @@ def _standing(row: Row, rows: Sequence[Row], standing: int, of: int) -> str:
     subject = row.label.split(", ", 1)[-1].removesuffix(f" ({row.estimator})")
     if row.metric.endswith(" ratio"):
         kind = row.metric.removesuffix(" ratio")
-        text = f"{kind[:1].upper()}{kind[1:]} of an item, {subject}: {_with_interval(row)} times"
+        text = f"{kind[:1].upper()}{kind[1:]}, {subject}: {_with_interval(row)} times"
     else:
         text = f"Gap in {row.metric}, {subject}: {_with_interval(row)} ({row.estimator})"
     if of > 1 and standing == 1:
         text += f", the only one of {of} gaps that stands"
     elif of > 1:
-        text += f", the largest of {standing} gaps that stand, of {of}"
+        whole = f"{of} gaps, which all stand" if standing == of else f"{standing} that stand"
+        text += f", the largest of {whole}" + ("" if standing == of else f" among {of} gaps")
     return f"{text}{_naive_beside(row, rows)}."
 
 
@@ -99,7 +100,8 @@ def _naive_beside(row: Row, rows: Sequence[Row]) -> str:
     naive = next((one for one in rows if one.label == f"{row.label} (naive)"), None)
     if naive is None or naive.value is None:
         return ""
-    text = f"; the naive gap is {_with_interval(naive)}"
+    what = "ratio" if row.metric.endswith(" ratio") else "gap"
+    text = f"; the naive {what} is {_with_interval(naive)}"
     change = next((r for r in rows if naive.label in r.derived_from), None)
     if change is not None and change.value is not None:
         how = "over" if row.metric.endswith(" ratio") else "minus"
@@ -114,11 +116,16 @@ def _concentration(rows: Sequence[Row]) -> list[str]:
     lists, chance = found[:2]
     return [
         f"The Gini of exposure over the catalogue is {_with_interval(lists)}, against"
-        f" {format_cell(chance.value)} for uniform random lists."
+        f" {_short(chance.value)} for uniform random lists."
     ]
 
 
 def _with_interval(row: Row) -> str:
     if row.lower is None or row.upper is None:
-        return f"{format_cell(row.value)} (no interval)"
-    return f"{format_cell(row.value)} [{format_cell(row.lower)}, {format_cell(row.upper)}]"
+        return f"{_short(row.value)} (no interval)"
+    return f"{_short(row.value)} [{_short(row.lower)}, {_short(row.upper)}]"
+
+
+def _short(value: float | None) -> str:
+    """Three digits are enough in a sentence; the table has more."""
+    return format_cell(value if value is None else float(f"{value:.3g}"))

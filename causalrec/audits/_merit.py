@@ -199,6 +199,7 @@ class _Merits:
             start = len(self.found.rows)
             add_values(self.found, measure, self.level)
             self._say_of_no_merit(start, measure)
+        for measure in measures.values():
             add_ratios(self.found, measure, self.level)
         self._add_by_chance(measures[self.head], metric, quantity)
         self._add_correction(measures, metric)
@@ -259,7 +260,7 @@ class _Merits:
             label = f"{corrected} ({between})"
             rows += rows_from_estimate(
                 ratios.ratio("naive", head, label),
-                metric=f"{metric} ratio, {between}",
+                metric=f"{metric}, {between} ratio",
                 population=self.estimates.populations[head],
                 estimator=between,
                 unit=attribute.unit,

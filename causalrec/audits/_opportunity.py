@@ -180,8 +180,8 @@ def add_relevant_places(
             )
             found.add([row], judged=False)
             continue
-        for estimator in estimates.estimators:
-            measure = Measure(
+        measures = [
+            Measure(
                 attribute=attribute,
                 estimate=estimates.estimate,
                 labels={
@@ -193,8 +193,13 @@ def add_relevant_places(
                 population=estimates.populations[estimator],
                 headline=estimator == head,
             )
+            for estimator in estimates.estimators
+        ]
+        for measure in measures:
             add_values(found, measure, level, at_least=0.0)
+        for measure in measures:
             add_ratios(found, measure, level)
+        for measure in measures:
             _add_deviation(found, measure, f"equal opportunity (REO{lists.at_k})", level)
 
 

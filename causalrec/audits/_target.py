@@ -345,5 +345,6 @@ def _by_chance(row: Row, one: Alignment, chance: Sequence[Lists]) -> Row:
         unit=row.unit,
         population="as many lists of the same lengths, drawn uniformly from the catalogue",
         estimator="uniform random",
+        derived_from=row.derived_from,
         note=f"mean of {len(values)} simulated sets of lists; not an estimate, hence no interval",
     )
