@@ -33,6 +33,7 @@ _ROOMS = {
     "list_graphs": "causalrec.graph",
     "load_graph": "causalrec.graph",
     "load_model": "causalrec.factorization",
+    "plan_randomization": "causalrec.evaluation",
     "policy_value": "causalrec.evaluation",
     "read_log": "causalrec.interactions",
     "run_study": "causalrec.study",
@@ -68,6 +69,7 @@ __all__ = [
     "list_graphs",
     "load_graph",
     "load_model",
+    "plan_randomization",
     "policy_value",
     "read_log",
     "run_study",
@@ -86,6 +88,7 @@ if TYPE_CHECKING:
         estimate_mean,
         evaluate,
         family,
+        plan_randomization,
         policy_value,
     )
     from causalrec.factorization import DebiasedMF, load_model, tune

@@ -34,6 +34,7 @@ PUBLIC = [
     "list_graphs",
     "load_graph",
     "load_model",
+    "plan_randomization",
     "policy_value",
     "read_log",
     "run_study",

@@ -14,6 +14,7 @@ from causalrec.evaluation._merit_estimates import (
     MeritEstimates,
     merit_estimates,
 )
+from causalrec.evaluation._plan_randomization import plan_randomization
 from causalrec.evaluation._policy import policy_value
 from causalrec.evaluation._policy_reconstruct import ReconstructedPolicy, reconstruct_policy
 from causalrec.evaluation._recommenders import Contender, contenders
@@ -42,6 +43,7 @@ __all__ = [
     "group_estimates",
     "groups_by",
     "merit_estimates",
+    "plan_randomization",
     "policy_value",
     "reconstruct_policy",
 ]

@@ -117,7 +117,7 @@ def sensitivity_of_order(plan: Plan | None, whole: Result, lam: Sequence[float])
             "A naive evaluation has no propensity to be wrong: ask for estimator='snips' or 'dr'."
         )
     cells = weighed(plan)
-    flips = [_flip(cells, *pair) for pair in _pairs(plan.terms)]
+    flips = [flip_of(cells, *pair) for pair in _pairs(plan.terms)]
     lines = _lines(cells, plan.terms, lambdas)
     left_out = sorted({row.metric for row in whole.rows if not _covered(row, plan.terms)})
     config = {**whole.provenance.config, "lam": list(lambdas)}
@@ -198,8 +198,14 @@ def _pairs(terms: Sequence[Term]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _flip(cells: Weighed, metric: str, first: str, second: str) -> Flip:
-    """Find the Lambda at which a difference, and its interval, reach zero."""
+def flip_of(cells: Weighed, metric: str, first: str, second: str) -> Flip:
+    """Find the Lambda at which a difference, and its interval, reach zero.
+
+    Parameters
+    ----------
+    cells : Weighed
+    metric, first, second : str
+    """
     from scipy.optimize import brentq
 
     h = cells.values[metric, first] - cells.values[metric, second]

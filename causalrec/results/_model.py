@@ -146,9 +146,9 @@ class Result(_Frozen):
     """What was asked. Of exposure: "effect" (also by group, by an instrument or a front door),
     "estimators", "heterogeneity", "validation", "policy_tree", "paths", "interference",
     "refutation", "sensitivity". Of preference: "mean", "bounds", "comparison", "evaluation",
-    "policy_value", "tuning". Of fairness: "audit", "impact_ratios", "mitigations", "simulation". Of
-    what these rest on: "graph_check", "propensity". Of several: "study", "evidence_annex",
-    "model_card"."""
+    "policy_value", "tuning", "randomization_plan". Of fairness: "audit", "impact_ratios",
+    "mitigations", "simulation". Of what these rest on: "graph_check", "propensity". Of several:
+    "study", "evidence_annex", "model_card"."""
     title: str
     name: str = ""
     """The question's name in a study."""

@@ -10,6 +10,7 @@ import pytest
 
 import causalrec as cr
 from causalrec.errors import ResultError, StudyError
+from causalrec.evaluation._order_flip import Weighed, flip_of
 
 P, ODDS = 0.3, 2.0
 """Nominal propensity, and the factor by which its odds are wrong: up for likes, down for others."""
@@ -141,11 +142,18 @@ def test_intervals_around_the_bounds_cover_and_lambda_is_centred() -> None:
     truth = 0.2 * (2 * LIKED - 1)
     covered, of_difference, of_interval = [], [], []
     for seed in range(400):
-        found = evaluated(hidden(seed)[0]).sensitivity(lam=(ODDS,))
-        lines = found.tables[2].to_frame().set_index("Lambda").loc[ODDS]
-        covered.append(lines["interval from"] <= truth <= lines["interval to"])
-        of_difference.append(math.log(found.tables[0].rows[0][-2]))
-        of_interval.append(math.log(found.tables[0].rows[0][-1]))
+        log, _ = hidden(seed, n_users=100, n_items=60)
+        cells = Weighed(
+            log.user_codes, log.item_codes, np.full(log.n_rows, P),
+            {("mse", "low"): (log.outcome - 0.4) ** 2, ("mse", "high"): (log.outcome - 0.6) ** 2},
+            {"mse": np.ones(log.n_rows)}, ("user", "item"), 0.95,
+        )  # fmt: skip
+        h = cells.values["mse", "low"] - cells.values["mse", "high"]
+        lower, upper = cells.bounds(h, "mse", ODDS, "difference").interval()[0]
+        covered.append(lower <= truth <= upper)
+        flip = flip_of(cells, "mse", "low", "high")
+        of_difference.append(math.log(flip.of_difference))
+        of_interval.append(math.log(flip.of_interval))
     assert np.mean(covered) > 0.95 - 3 * 0.011
     error = np.std(of_difference) / 20
     assert abs(np.mean(of_difference) - math.log(ODDS)) < 3 * error + np.var(of_difference)
