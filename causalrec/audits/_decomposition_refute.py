@@ -111,12 +111,16 @@ def _one(question: GapQuestion, draw: Draw, stream: np.random.Generator) -> Floa
 def _placebo(rows: Any, users: Codes, subjects: Codes, rng: np.random.Generator) -> Any:
     """Return rows whose exposure (whose group) was dealt again, so that it causes nothing."""
     if isinstance(rows, ExposureRows):
+        # A placebo keeps how often a user was exposed, and what came of it: the rate is adjusted
+        # for, or chance differences between users would carry some of the true effect into it.
+        rate = (np.bincount(users, rows.exposure) / np.maximum(np.bincount(users), 1))[users]
+        if np.array_equal(rate, rows.exposure):  # no user has both: deal among users
+            return replace(rows, exposure=_deal_among(rows.exposure, users, rng), given=None)
         dealt = _deal_within(rows.exposure, users, rng)
-        return replace(rows, exposure=dealt, given=None)
+        features = rows.features.with_column(rate)
+        return replace(rows, exposure=dealt, given=None, features=features)
     fairness = rows if isinstance(rows, FairnessRows) else rows.fairness
-    present, first, place = np.unique(subjects, return_index=True, return_inverse=True)
-    side = fairness.side[first][rng.permutation(len(present))][place]
-    placed = replace(fairness, side=side)
+    placed = replace(fairness, side=_deal_among(fairness.side, subjects, rng))
     return placed if rows is fairness else replace(rows, fairness=placed)
 
 
@@ -135,6 +139,12 @@ def _with_cause(rows: Any, cause: Floats) -> Any:
     return (
         widened if rows is fairness else replace(rows, fairness=widened, between=more(rows.between))
     )
+
+
+def _deal_among(values: Any, subjects: Codes, rng: np.random.Generator) -> Any:
+    """Return values that are constant within subjects, dealt again among them."""
+    present, first, place = np.unique(subjects, return_index=True, return_inverse=True)
+    return values[first][rng.permutation(len(present))][place]
 
 
 def _deal_within(values: Floats, users: Codes, rng: np.random.Generator) -> Floats:
@@ -200,8 +210,9 @@ def _verdict(name: str, draws: Floats, target: float, value: float, p: float) ->
 def _placebo_words(question: GapQuestion) -> str:
     if question.method == "exposure":
         return (
-            "Placebo: exposure dealt again within each user. It then causes nothing, so that only"
-            " the baseline is left, as large as the gap; groups keep how often they are exposed."
+            "Placebo: exposure dealt again within each user, the user's rate adjusted for. It then"
+            " causes nothing, so that only the baseline is left, as large as the gap; groups keep"
+            " how often they are exposed."
         )
     who = "providers" if question.attribute.by_provider else question.attribute.unit
     return f"Placebo: the groups dealt again among the {who}. No part of a gap is then left."

@@ -136,6 +136,28 @@ def test_other_mediators_are_told_apart_where_the_graph_lets_them() -> None:
         assert abs(row.value - value) < 4 * row.standard_error + 1e-3
 
 
+def test_four_parts_are_those_of_the_potential_outcomes_of_a_shop() -> None:
+    """A binary outcome by other laws. Tolerance: four Monte Carlo errors of eight worlds."""
+    errors = []
+    for seed in range(8):
+        world = cr.simulate("shop", n_users=150, n_items=50, random_state=seed)
+        found = decompose_gap(world.log, world.graph, **{**SHOP, "n_folds": 2})
+        cell = (world.log.user_codes, world.log.item_codes)
+        baseline, shown = world.potential.expected_unexposed[cell], world.potential.propensity[cell]
+        effect = world.potential.expected_exposed[cell] - baseline
+        woman = np.asarray(world.log.column("gender") == "f")
+        (y_a, t_a, e_a, c_a), (y_b, t_b, e_b, c_b) = (
+            (baseline[rows].mean(), shown[rows].mean(), effect[rows].mean(),
+             np.cov(shown[rows], effect[rows], bias=True)[0, 1])
+            for rows in (woman, ~woman)
+        )  # fmt: skip
+        truth = (y_a - y_b, e_b * (t_a - t_b), t_a * (e_a - e_b), c_a - c_b)
+        errors.append([row.value - part for row, part in zip(found.parts, truth, strict=True)])
+    mean, noise = np.mean(errors, axis=0), np.std(errors, axis=0, ddof=1) / np.sqrt(8)
+    assert (np.abs(mean) < 4 * noise).all()
+    assert (noise < 0.01).all()
+
+
 # ---------------------------------------------------------------- where it is wrong
 
 
