@@ -19,9 +19,10 @@ from causalrec.evaluation._agreement import (
 )
 from causalrec.evaluation._engine import Sums, key
 from causalrec.evaluation._mean_rows import interval_method
+from causalrec.evaluation._new_users import for_new_users
 from causalrec.evaluation._plan import Plan
 from causalrec.evaluation._sensitivity import explaining_lambda
-from causalrec.evaluation._terms import Term
+from causalrec.evaluation._terms import ListTerm, Term
 from causalrec.inference import Estimate
 from causalrec.results import (
     Assumption,
@@ -160,15 +161,16 @@ def compare_plan(
 def _rows_of(plan: Plan, sums: Sums, term: Term, margin: float) -> tuple[list[Row], Agreement]:
     """Return the difference first, then slice, answer and naive, then naive's difference."""
     name = f"{term.model}: {term.metric}" if has_name(term) else term.metric
+    joint = for_new_users(sums.estimate) if isinstance(term, ListTerm) else sums.estimate
     differences, values = [], []
     for estimator in plan.estimators:
         word = "randomised" if estimator == "randomized" else estimator
-        one = sums.estimate[key(term, estimator)].relabel([f"{name}: {word}"])
+        one = joint[key(term, estimator)].relabel([f"{name}: {word}"])
         n = sums.weights[estimator, ""].n
         values.append(_described(one, plan, term.metric, word, null=None, n=n))
         if estimator == "randomized":
             continue
-        gap = sums.estimate.difference(
+        gap = joint.difference(
             key(term, estimator), key(term, "randomized"), f"{name}: {estimator} - randomised"
         )
         row = _described(
@@ -198,7 +200,7 @@ def _described(
         level=plan.level,
         null=null,
         n=None if n is None else {estimate.labels[0]: n},
-        interval_method=interval_method(plan.sampled),
+        interval_method=interval_method(estimate.sampled),
     )
     return row
 

@@ -234,13 +234,16 @@ def simultaneous_tables(measured: Sequence[Measured], level: float) -> list[Tabl
 
 def evaluation_answer(rows: Sequence[Row], differences: Sequence[Row]) -> str:
     """Return the first metric of every model, and what can be said of their differences."""
-    metric, estimator = rows[0].metric, rows[0].estimator
-    first = [row for row in rows if row.metric == metric and row.estimator == estimator]
-    how = "Of lists" if estimator == "lists" else f"By {estimator}"
-    if rows[0].status == "not_estimable" and all(row.status == "not_estimable" for row in rows):
+    answered = [row for row in rows if row.value is not None]
+    if not answered:
         return f"{rows[0].label} is {rows[0].note or 'not estimable'}."
+    metric, estimator = answered[0].metric, answered[0].estimator
+    first = [row for row in answered if row.metric == metric and row.estimator == estimator]
+    how = "Of lists" if estimator == "lists" else f"By {estimator}"
     parts = [f"{row.label} {_with_interval(row)}" for row in first]
-    text = f"{how} over {rows[0].population}: {'; '.join(parts)}."
+    text = f"{how} over {first[0].population}: {'; '.join(parts)}."
+    if rows[0].value is None:
+        text = f"{rows[0].label} has no point ({rows[0].note or rows[0].status}). {text}"
     on_first = [row for row in differences if row.metric == f"difference of {metric}"]
     if not on_first:
         return text

@@ -129,10 +129,17 @@ class Evaluator:
                 notes.append(f"{label}: {shown.n_without:,} users are left out, without a value.")
         rows = [row for found in measured for row in value_rows(found, question.level)]
         differences = difference_rows(measured, question.level)
-        rows = self._where_support_fails(rows, sums)
-        content = self._content((*rows, *without), differences, sums, notes)
+        rows = [*self._where_support_fails(rows, sums), *without]
+        content = self._content(self._as_asked(rows), self._as_asked(differences), sums, notes)
         content["tables"] = (*content["tables"], *simultaneous_tables(measured, question.level))
         return Evaluated(content, plan, None if plan is None or sums is None else sums.estimate)
+
+    def _as_asked(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the rows in the order of the metrics asked for."""
+        places = {metric.label: at for at, metric in enumerate(self.question.metrics)}
+        names = [row.metric.removeprefix("difference of ").split(",")[0] for row in rows]
+        order = sorted(range(len(rows)), key=lambda at: places[names[at]])
+        return [rows[at] for at in order]
 
     def _of_form(self, form: Form) -> list[Metric]:
         return [metric for metric in self.question.metrics if metric.form == form]
@@ -333,7 +340,7 @@ class Evaluator:
         if any(m.definition.outcome == "relevance" for m in question.metrics) or any(
             m.scope == "list" and m.definition.outcome == "any" for m in question.metrics
         ):
-            notes.append(f"In lists the {question.gain.words}.")
+            notes.append(f"In lists: {question.gain.words}.")
         if any(m.scope == "list" for m in question.metrics) and "item" in question.sampled:
             notes.append(NOTE)
         notes += [note for one in question.contenders for note in one.notes(question.log)]
