@@ -49,13 +49,17 @@ def missing_at_random(
     )
 
 
-def recorded_by_outcome() -> Assumption:
+def recorded_by_outcome(*, stacked: bool) -> Assumption:
     """Return what is assumed where the propensity is that of an outcome, not of covariates."""
+    error = (
+        "the error of the outcomes' shares in the randomised sample is in the interval" if stacked
+        else "the shares of the outcomes in the randomised sample are taken as known, so that the"
+        " interval is too narrow where that sample is small"
+    )  # fmt: skip
     return Assumption(
         name="recorded by the outcome alone",
         statement="the outcome decides whether it is recorded, and given the outcome nothing else"
-        " that goes with what is estimated does; the shares of the outcomes in the randomised"
-        " sample are taken as known, so that the interval is too narrow where that sample is small",
+        f" that goes with what is estimated does; {error}",
         status="untestable",
         evidence="Compare with a randomised slice that took no part in the propensities.",
     )
@@ -95,6 +99,8 @@ def propensity_model(weights: Weighting, estimator: str) -> Assumption:
     propensity = weights.propensity
     verb = "recorded" if propensity.of_ == "observed" else "shown"
     taken = "The interval takes them as known."
+    if propensity.rating_slice is not None:
+        taken = "The interval has the error of the slice that they were learned from."
     if estimator == "dr":
         taken = f"Not needed where the outcome model is right. {taken}"
     if weights.missing:

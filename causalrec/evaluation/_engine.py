@@ -17,6 +17,7 @@ from causalrec.evaluation._groups import EVERYBODY, Group
 from causalrec.evaluation._law import OutcomeLaw
 from causalrec.evaluation._recommenders import FloatArray
 from causalrec.evaluation._shadow_influence import ShadowInfluence
+from causalrec.evaluation._slice_error import SliceError
 from causalrec.evaluation._terms import Named, Term
 from causalrec.inference import CellTotals, Estimate
 from causalrec.scores import dr_score
@@ -165,18 +166,24 @@ def accumulate(
         (estimator, group.label): Weights() for estimator in estimators for group in groups
     }
     rates = {estimator: _recorded_share(source, estimator) for estimator in estimators}
+    weighted = [number for number in numbers if number.estimator == "snips"]
+    of_slice = SliceError.of(source, [n.upper for n in weighted], [n.lower for n in weighted])
     for block in source.blocks(coverage):
         values = np.zeros((len(block), len(columns.names)))
         random = None if sampled else np.zeros_like(values)
         _fill(values, random, block, numbers, law, rates)
         if shadow is not None:
             _add_error_of_propensity(values, random, block, numbers, shadow)
+        if of_slice is not None:
+            of_slice.add(block, values)
         _add(totals, block, values, random)
         for estimator in estimators:
             weight = _weight(estimator, block)
             for group in groups:
                 weights[estimator, group.label].add(weight * _inside(block, group))
     _refuse_empty(weights)
+    if of_slice is not None:
+        of_slice.write(totals, by_design=not sampled)
     estimate = totals.to_estimate(
         [number.upper for number in numbers],
         [number.lower for number in numbers],

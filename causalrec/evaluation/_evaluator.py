@@ -309,7 +309,8 @@ class Evaluator:
                 given = question.propensity
                 found += shadow_assumptions(given, identified, stacked=False)
             elif getattr(question.propensity, "depends_on_outcome", False):
-                found.append(_assumptions.recorded_by_outcome())
+                known = getattr(question.propensity, "rating_slice", None) is None
+                found.append(_assumptions.recorded_by_outcome(stacked=not known))
             else:
                 found.append(_assumptions.missing_at_random(identified, self._covariates()))
         if self.weights is not None and sums is not None:

@@ -153,7 +153,7 @@ def _stated(
     covariates = weights.propensity.covariates_
     by_outcome = weights.propensity.depends_on_outcome
     found = [
-        _assumptions.recorded_by_outcome()
+        _assumptions.recorded_by_outcome(stacked=weights.propensity.rating_slice is not None)
         if by_outcome
         else _assumptions.missing_at_random(estimand, covariates, forced=refusal),
         _assumptions.overlap(weights.support, sums.coverage),

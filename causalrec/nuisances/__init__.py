@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from causalrec.nuisances._balance import BalanceLine, balance, balance_table
     from causalrec.nuisances._base import Propensity
+    from causalrec.nuisances._by_rating import RatingSlice
     from causalrec.nuisances._choose import PropensityChoice, choose_propensity
     from causalrec.nuisances._cross_fit import (
         CrossFitted,
@@ -74,6 +75,7 @@ _HOME = {
     "balance": "_balance",
     "balance_table": "_balance",
     "Propensity": "_base",
+    "RatingSlice": "_by_rating",
     "PropensityChoice": "_choose",
     "choose_propensity": "_choose",
     "CrossFitted": "_cross_fit",
@@ -138,6 +140,7 @@ __all__ = [
     "Propensity",
     "PropensityChoice",
     "PropensityModel",
+    "RatingSlice",
     "RowDesign",
     "ShadowPropensity",
     "SoftmaxFit",

@@ -14,6 +14,7 @@ from causalrec.errors import DataError
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
+    from causalrec.nuisances._by_rating import RatingSlice
     from causalrec.nuisances._support import Support
     from causalrec.results import Result
 
@@ -57,9 +58,13 @@ class Propensity(ABC):
         How it was made, and what to know about it.
     depends_on_outcome : bool
         Whether P is a function of the outcome too, so that only recorded cells have one.
+    rating_slice : RatingSlice or None
+        The randomised ratings that P(observed | rating) was learned from, whose error intervals
+        include.
     """
 
     depends_on_outcome: bool = False
+    rating_slice: RatingSlice | None = None
     of_: Of
     sampling_rate_: float
     share_clipped_: float

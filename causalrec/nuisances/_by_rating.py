@@ -2,23 +2,67 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from causalrec.errors import DataError, StudyError
+from causalrec.nuisances._base import code_map
 from causalrec.nuisances._fit_cells import CellFit
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from causalrec.interactions import InteractionLog
     from causalrec.nuisances._options import FitOptions, Within
 
 Floats = NDArray[np.float64]
 
+WITHOUT_ERROR = (
+    "the slice has users or items that the log does not have, so its error is in no interval."
+)
 MOST_LEVELS = 20
 """More distinct outcomes than this are not levels of a rating."""
+
+
+@dataclass(frozen=True, eq=False)
+class RatingSlice:
+    """The randomised ratings that P(rating) was learned from.
+
+    Attributes
+    ----------
+    users, items : int (n,)
+        In the codes of the log.
+    level : int (n,)
+        Place of each rating in `levels`; -1 for one that the log never records.
+    levels, frequency : float64 (L,)
+        The ratings, sorted, and their share of the slice.
+    free : bool (L,)
+        Whether the propensity follows the share: it does not where it was set to 1.
+    user_ids, item_ids : pandas.Index
+        What the codes stand for.
+    """
+
+    users: NDArray[np.integer]
+    items: NDArray[np.integer]
+    level: NDArray[np.integer]
+    levels: Floats
+    frequency: Floats
+    free: NDArray[np.bool_]
+    user_ids: pd.Index
+    item_ids: pd.Index
+
+    def for_log(self, log: InteractionLog) -> RatingSlice:
+        """Return the slice in the codes of another log, which must know its users and items."""
+        users = code_map(self.user_ids, log.user_ids, "user")
+        items = code_map(self.item_ids, log.item_ids, "item")
+        return replace(
+            self,
+            users=self.users if users is None else users[self.users],
+            items=self.items if items is None else items[self.items],
+        )
 
 
 @dataclass(frozen=True)
@@ -33,12 +77,15 @@ class ByRating:
         P(observed): what stands for a cell without a rating where support is decided.
     log : InteractionLog
         The log that it was fitted on.
+    drawn : RatingSlice or None
+        None where the slice is of users or items that the log does not have.
     """
 
     levels: Floats
     values: Floats
     overall: float
     log: InteractionLog
+    drawn: RatingSlice | None = None
 
     def given_outcome(self, outcome: Floats) -> Floats:
         """Return P of cells by their ratings; `overall` where the rating is NaN."""
@@ -114,7 +161,8 @@ def fit_by_rating(
     cells = biased.observed_cells()
     kept = within.cells(cells.users, cells.items)
     levels, count = np.unique(cells.outcome[kept], return_counts=True)
-    drawn = uniform.observed_cells().outcome
+    slice_cells = uniform.observed_cells()
+    drawn = slice_cells.outcome
     _refuse_levels(levels, drawn)
     frequency = np.array([(drawn == level).sum() for level in levels], dtype=np.float64)
     if (frequency == 0).any():
@@ -129,16 +177,23 @@ def fit_by_rating(
     overall = float(count.sum()) / eligible
     raw = (count / count.sum()) * overall / (frequency / len(drawn))
     values = np.minimum(raw, 1.0)
+    users = biased.user_ids.get_indexer(uniform.user_ids)[slice_cells.users]
+    items = biased.item_ids.get_indexer(uniform.item_ids)[slice_cells.items]
+    at = np.minimum(np.searchsorted(levels, drawn), len(levels) - 1)
+    known = RatingSlice(
+        users, items, np.where(levels[at] == drawn, at, -1), levels, frequency / len(drawn),
+        raw <= 1.0, biased.user_ids, biased.item_ids,
+    ) if (users >= 0).all() and (items >= 0).all() else None  # fmt: skip
     words = ", ".join(f"{level:g}: {p:.3g}" for level, p in zip(levels, values, strict=True))
     note = (
         f"P(observed | rating), by naive Bayes from {len(drawn):,} randomised ratings: {words}."
-        " It depends on the rating alone, belongs to recorded cells only, and its own error is"
-        " not in the intervals."
+        " It depends on the rating alone and belongs to recorded cells only;"
+        f" {'the error of the slice is in the intervals.' if known else WITHOUT_ERROR}"
     )
     above = () if (raw <= 1.0).all() else (
         "Some of these were above 1 by chance and set to 1: the slice is small for their rating.",
     )  # fmt: skip
-    return CellFit(ByRating(levels, values, overall, biased), (note, *above))
+    return CellFit(ByRating(levels, values, overall, biased, known), (note, *above))
 
 
 def _parts(log: InteractionLog, options: FitOptions) -> tuple[InteractionLog, InteractionLog]:

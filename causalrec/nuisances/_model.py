@@ -302,6 +302,7 @@ class PropensityModel(Parameters, Propensity):
         self.of_ = subject_of(log)
         self.method_ = fitted.method
         self.depends_on_outcome = fitted.method == "naive-bayes"
+        self.rating_slice = getattr(fitted.backend, "drawn", None)
         self.sampling_rate_ = sampling_rate(log)
         self.user_ids_, self.item_ids_ = log.user_ids, log.item_ids
         self._backend: Backend = fitted.backend
