@@ -11,16 +11,22 @@ import numpy as np
 
 from causalrec.errors import StudyError
 from causalrec.evaluation._cells import Coverage
+from causalrec.evaluation._order_tables import (
+    LARGEST,
+    Flip,
+    bounds_table,
+    curve_table,
+    flip_rows,
+    order_table,
+)
 from causalrec.evaluation._plan import Plan
 from causalrec.evaluation._recommenders import Codes, FloatArray
-from causalrec.evaluation._terms import Term
+from causalrec.evaluation._terms import ListTerm, Term
 from causalrec.inference import Bounds, marginal_sensitivity_bounds, smallest_lambda
-from causalrec.results import Assumption, Result, Row, Table, format_cell
+from causalrec.results import Assumption, Result, Row, format_cell
 
-LARGEST = 100.0
 TOLERANCE = 1e-3
 """On the logarithm of Lambda, where the end of an interval is sought."""
-METHOD = "Imbens-Manski, around both bounds"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +41,9 @@ class Weighed:
         Value a unit of `row_weight`, so that the metric is their weighted mean.
     row_weight : mapping of metric to float64 (n,)
         1, or the relevance for what is divided by relevant cells.
+    sampled : mapping of metric to tuple of str
+        What its interval treats as drawn: of lists, users alone, as in `evaluate`.
+    level : float
     """
 
     users: Codes
@@ -42,7 +51,7 @@ class Weighed:
     propensity: FloatArray
     values: dict[tuple[str, str], FloatArray]
     row_weight: dict[str, FloatArray]
-    sampled: tuple[str, ...]
+    sampled: dict[str, tuple[str, ...]]
     level: float
 
     def bounds(self, h: FloatArray, metric: str, lam: float, label: str) -> Bounds:
@@ -55,38 +64,10 @@ class Weighed:
             {"user": self.users, "item": self.items},
             [label],
             row_weight=self.row_weight[metric],
-            sampled=self.sampled,
+            sampled=self.sampled[metric],
             level=self.level,
             one_row_per_cell=True,
         )
-
-
-@dataclass(frozen=True)
-class Flip:
-    """What one pair of models on one metric says.
-
-    Attributes
-    ----------
-    value, lower, upper : float
-        The SNIPS difference and its interval.
-    of_difference, of_interval : float
-        The smallest Lambda at which the bounds of the difference reach zero, and at which their
-        interval does (1 where the plain one does); infinite above 100.
-    """
-
-    metric: str
-    first: str
-    second: str
-    value: float
-    lower: float
-    upper: float
-    of_difference: float
-    of_interval: float
-
-    @property
-    def label(self) -> str:
-        """The pair, as `evaluate` names it."""
-        return f"{self.metric}: {self.first} - {self.second}"
 
 
 def sensitivity_of_order(plan: Plan | None, whole: Result, lam: Sequence[float]) -> Result:
@@ -127,16 +108,14 @@ def sensitivity_of_order(plan: Plan | None, whole: Result, lam: Sequence[float])
         question="How wrong would the odds of being recorded have to be for the order of the models"
         " to flip?",
         answer=_answer(flips, plan.level),
-        rows=tuple(row for flip in flips for row in _rows(flip, plan.level)),
+        rows=tuple(row for flip in flips for row in flip_rows(flip, plan.level)),
         tables=(
-            *([_order_table(flips, plan.level)] if flips else []),
-            _bounds_table(lines, plan.level),
-            *([_curve(lines, flips[0].label, plan.level)] if flips else []),
+            *([order_table(flips, plan.level)] if flips else []),
+            bounds_table(lines, plan.level),
+            *([curve_table(lines, flips[0].label, plan.level)] if flips else []),
         ),
         assumptions=(_model(flips),),
         notes=_notes(plan, left_out),
-        graph_dot=whole.graph_dot,
-        adjustment=whole.adjustment,
         provenance=whole.provenance.model_copy(update={"config": config}),
     )
 
@@ -167,6 +146,7 @@ def weighed(plan: Plan) -> Weighed:
     outcome = np.concatenate([part.outcome for part in parts])
     values: dict[tuple[str, str], FloatArray] = {}
     weight: dict[str, FloatArray] = {}
+    sampled: dict[str, tuple[str, ...]] = {}
     for term in plan.terms:
         found = np.concatenate([term.value(part, part.outcome) for part in parts])
         base = term.base(outcome)
@@ -176,13 +156,16 @@ def weighed(plan: Plan) -> Weighed:
         elif term.per_user:
             found = found * coverage.cells_a_user()
         values[term.metric, term.model] = found
+        drawn = plan.sampled or ("user", "item")
+        of_users = isinstance(term, ListTerm) and len(drawn) == 2
+        sampled[term.metric] = ("user",) if of_users else drawn
     return Weighed(
         np.concatenate([part.users for part in parts]),
         np.concatenate([part.items for part in parts]),
         np.concatenate([part.propensity for part in parts]),
         values,
         weight,
-        plan.sampled or ("user", "item"),
+        sampled,
         plan.level,
     )
 
@@ -255,96 +238,6 @@ def _covered(row: Row, terms: Sequence[Term]) -> bool:
     return any(term.metric == metric for term in terms)
 
 
-def _rows(flip: Flip, level: float) -> list[Row]:
-    said = (
-        ("Lambda of the difference", flip.of_difference, "bounds of the difference reach zero"),
-        (f"Lambda of the {level:.0%} interval", flip.of_interval, "its interval reaches zero"),
-    )
-    return [
-        Row(
-            label=f"{flip.label}: {name}",
-            value=value if math.isfinite(value) else None,
-            level=level,
-            metric="Lambda",
-            estimator="marginal sensitivity model",
-            unit="",
-            status="ok" if math.isfinite(value) else "not_estimable",
-            note=f"the smallest factor at which the {what}"
-            if math.isfinite(value)
-            else f"no factor up to {LARGEST:g} is enough"
-            if math.isinf(value)
-            else "too few clusters for an interval",
-        )
-        for name, value, what in said
-    ]
-
-
-def _order_table(flips: Sequence[Flip], level: float) -> Table:
-    return Table(
-        name="order",
-        title="How wrong the propensities would have to be for the order to flip",
-        columns=(
-            "metric", "first", "second", "difference", "lower", "upper",
-            "Lambda of the difference", "Lambda of the interval",
-        ),
-        rows=tuple(
-            (
-                flip.metric, flip.first, flip.second, flip.value,
-                _finite(flip.lower), _finite(flip.upper),
-                _finite(flip.of_difference), _finite(flip.of_interval),
-            )
-            for flip in flips
-        ),
-        caption=f"SNIPS differences with {level:.0%} intervals. An empty Lambda: no factor up to"
-        f" {LARGEST:g} is enough. A Lambda of the interval of 1: the two cannot be told apart as"
-        " it is.",
-    )  # fmt: skip
-
-
-def _bounds_table(lines: Sequence[tuple[str, str, float, Bounds]], level: float) -> Table:
-    return Table(
-        name="sensitivity bounds",
-        title="Bounds of every metric and difference",
-        columns=(
-            "metric", "model", "Lambda", "lower bound", "upper bound", "interval from",
-            "interval to",
-        ),
-        rows=tuple(
-            (metric, name, lam, *_ends(found, level)) for metric, name, lam, found in lines
-        ),
-        caption=f"Sharp bounds of the self-normalised means; {level:.0%} intervals of the number"
-        f" itself ({METHOD}).",
-    )  # fmt: skip
-
-
-def _curve(lines: Sequence[tuple[str, str, float, Bounds]], label: str, level: float) -> Table:
-    rows = [
-        (lam, *_ends(found, level))
-        for metric, name, lam, found in lines
-        if f"{metric}: {name}" == label
-    ]
-    return Table(
-        name="difference by Lambda",
-        title=f"{label}, as the odds of being recorded may be wrong",
-        columns=("Lambda", "lower bound", "upper bound", "interval from", "interval to"),
-        rows=tuple(rows),
-        caption="The order is settled as long as all lines stay on one side of zero.",
-        figure="lines",
-        x="Lambda",
-        y=("lower bound", "upper bound", "interval from", "interval to"),
-    )
-
-
-def _ends(found: Bounds, level: float) -> tuple[float | None, ...]:
-    return (
-        float(found.lower[0]), float(found.upper[0]), *map(_finite, found.interval(level)[0])
-    )  # fmt: skip
-
-
-def _finite(number: float) -> float | None:
-    return float(number) if math.isfinite(number) else None
-
-
 def _model(flips: Sequence[Flip]) -> Assumption:
     smallest = min((flip.of_interval for flip in flips), default=math.nan)
     return Assumption(
@@ -352,9 +245,7 @@ def _model(flips: Sequence[Flip]) -> Assumption:
         statement="the odds of being recorded, given covariates and outcome, are within a factor"
         " Lambda of the propensity's in every cell",
         status="untestable",
-        evidence=f"the first order falls at Lambda {smallest:.2f}"
-        if math.isfinite(smallest)
-        else "",
+        evidence=f"an order falls at Lambda {smallest:.2f}" if math.isfinite(smallest) else "",
     )
 
 

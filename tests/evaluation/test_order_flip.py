@@ -103,6 +103,13 @@ def test_lists_and_relevant_cells_are_bounded_at_the_same_values_as_evaluated() 
         ends = lines.set_index("model")["lower bound"]
         assert ends["true"] == pytest.approx(rows["true"])
     assert cr.Result.from_json(found.to_json()).rows == found.rows
+    # at Lambda 1 the intervals are those of the evaluation
+    plain = cr.evaluate(
+        tables, world.log, ["mse", "dcg@5"], propensity=p, relevance_threshold=4.0
+    )  # fmt: skip
+    for row, line in zip(plain.differences, plain.sensitivity().tables[0].rows, strict=True):
+        assert line[3] == pytest.approx(row.value)
+        assert line[4:6] == pytest.approx((row.lower, row.upper))
 
 
 def test_what_is_not_settled_and_what_nothing_reverses() -> None:
@@ -146,7 +153,7 @@ def test_intervals_around_the_bounds_cover_and_lambda_is_centred() -> None:
         cells = Weighed(
             log.user_codes, log.item_codes, np.full(log.n_rows, P),
             {("mse", "low"): (log.outcome - 0.4) ** 2, ("mse", "high"): (log.outcome - 0.6) ** 2},
-            {"mse": np.ones(log.n_rows)}, ("user", "item"), 0.95,
+            {"mse": np.ones(log.n_rows)}, {"mse": ("user", "item")}, 0.95,
         )  # fmt: skip
         h = cells.values["mse", "low"] - cells.values["mse", "high"]
         lower, upper = cells.bounds(h, "mse", ODDS, "difference").interval()[0]
