@@ -179,6 +179,11 @@ class AuditQuestion(_Question):
     model: str | None = None
     user_groups: tuple[str, ...] = ()
     item_groups: tuple[str, ...] = ()
+    measures: tuple[str, ...] | None = None
+    """Families of measures of the lists; None for the default."""
+    relevance_threshold: float | None = None
+    """Outcomes from here on are relevant; what needs relevance asks for it."""
+    k: int = Field(default=10, ge=1)
 
 
 class DecompositionQuestion(_Question):
