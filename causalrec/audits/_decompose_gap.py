@@ -19,6 +19,7 @@ from causalrec.graph import checked_graph
 from causalrec.inference import Estimate, holm
 from causalrec.results import (
     DEFAULT_MIN_CELL,
+    Assumption,
     Result,
     Row,
     Table,
@@ -242,23 +243,12 @@ def _write(
     metric = f"gap in {outcome}"
     rows, estimate = _rows(question, computed, metric, outcome)
     rows = hide_small_groups(rows, question.min_cell)
+    shown = computed is not None and rows[0].status != "suppressed"
     tables: tuple[Table, ...] = ()
     stated = pathways.assumptions
     notes: tuple[str, ...] = (pathways.words,)
-    if computed is not None:
-        table = None
-        labels: tuple[str, ...] = ()
-        if computed.parts is not None and rows[0].status != "suppressed":
-            labels = computed.parts.labels
-            table = words.robustness(computed.parts, rows)
-            tables = (
-                words.waterfall(rows, metric),
-                table,
-                words.behind(question, pathways, computed),
-            )
-        stated = words.assumptions(question, pathways, computed, table)
-        said = words.meanings(question, pathways, labels)
-        notes = words.notes(question, pathways, computed, said)
+    if computed is not None and shown:
+        tables, stated, notes = _beside(question, pathways, computed, rows, metric)
     judged = sum(row.p_adjusted is not None for row in rows)
     result = DecompositionResult(
         kind="decomposition",
@@ -275,9 +265,31 @@ def _write(
         adjustment=pathways.nodes,
         provenance=provenance(question.whole, question.random_state, question.config),
     )
-    if estimate is not None and rows[0].status != "suppressed":
+    if estimate is not None and shown:
         result._internals = {"estimate": estimate, "question": question, "computed": computed}
     return result
+
+
+def _beside(
+    question: GapQuestion,
+    pathways: Pathways,
+    computed: Computed,
+    rows: Sequence[Row],
+    metric: str,
+) -> tuple[tuple[Table, ...], tuple[Assumption, ...], tuple[str, ...]]:
+    """Return tables, assumptions and notes of groups that may be shown."""
+    parts, robust = computed.parts, None
+    tables: tuple[Table, ...] = ()
+    if parts is not None:
+        robust = words.robustness(parts, rows)
+        behind = words.behind(question, pathways, computed)
+        tables = (words.waterfall(rows, metric), robust, behind)
+    said = words.meanings(question, pathways, () if parts is None else parts.labels)
+    return (
+        tables,
+        words.assumptions(question, pathways, computed, robust),
+        words.notes(question, pathways, computed, said),
+    )
 
 
 def _rows(

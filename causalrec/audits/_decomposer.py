@@ -162,7 +162,7 @@ def compute(question: GapQuestion, rows: GapRows) -> Computed:
     everybody = np.ones(len(rows.outcome), dtype=bool)
     supported = everybody
     if rows.has_arms():
-        supported = _supported(rows, question.floor)
+        supported = _supported(question, rows)
     kept = rows.rows(supported) if supported.any() else rows
     if not supported.any() or not kept.has_arms():
         return Computed(rows, supported, None, [], np.zeros(0))
@@ -189,13 +189,20 @@ def parts_by(
     return interventional_parts(rows, fold, floor=floor, seed=seed)
 
 
-def _supported(rows: Any, floor: float) -> Bools:
-    """Return the rows of either group that could have been otherwise, by one fit on all."""
+def _supported(question: GapQuestion, rows: Any) -> Bools:
+    """Return the rows of either group that could have been otherwise.
+
+    A linear model is fitted once on all rows; another learns its own rows by heart, so it is
+    cross-fitted here too.
+    """
+    floor, seed = question.floor, question.random_state
     fold = np.zeros(len(rows.outcome), dtype=np.int64)
+    if question.propensity is not None:
+        fold = deal_folds(question.subjects, question.n_folds, np.random.default_rng(seed))
     if isinstance(rows, ExposureRows):
-        p, _ = rows.propensity(fold)
+        p, _ = rows.propensity(fold, seed)
         return np.asarray((p >= floor) & (p <= 1.0 - floor))
-    found: Bools = rows.supported(fold, floor)
+    found: Bools = rows.supported(fold, floor, seed)
     return found
 
 

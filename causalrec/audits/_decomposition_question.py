@@ -158,18 +158,9 @@ def ask(
         )
     log.require("candidates", *(() if method == "exposure" else ("impressions",)),
                 purpose=f"the {method.replace('_', ' ')} decomposition of a gap")  # fmt: skip
-    entity = log.entity_of(by)
-    if entity == "event":
-        raise DataError(
-            f"Column {by!r} belongs to the events: groups are of users, items or providers, so"
-            " that somebody is treated worse. Put it in the users or the items table."
-        )
-    active = np.bincount(log.user_codes, minlength=log.n_users) > 0
-    attribute = read_attribute(
-        log, by, entity=entity, min_cell=min_cell, active_users=np.asarray(active)
-    )
+    attribute = _attribute(log, by, min_cell)
     first, second = _two(attribute, groups)
-    codes = attribute.codes[log.user_codes if entity == "user" else log.item_codes]
+    codes = attribute.codes[log.user_codes if attribute.entity == "user" else log.item_codes]
     place = {level: at for at, level in enumerate(attribute.levels)}
     inside = np.isin(codes, [place[first], place[second]])
     if not inside.any():
@@ -190,6 +181,17 @@ def ask(
     )
 
 
+def _attribute(log: InteractionLog, by: str, min_cell: int) -> Attribute:
+    entity = log.entity_of(by)
+    if entity == "event":
+        raise DataError(
+            f"Column {by!r} belongs to the events: groups are of users, items or providers, so"
+            " that somebody is treated worse. Put it in the users or the items table."
+        )
+    active = np.asarray(np.bincount(log.user_codes, minlength=log.n_users) > 0)
+    return read_attribute(log, by, entity=entity, min_cell=min_cell, active_users=active)
+
+
 def _one_of(value: str, known: Sequence[str], name: str) -> None:
     if value not in known:
         raise StudyError(
@@ -202,6 +204,18 @@ def _check(method: str, effect: str, options: dict[str, Any]) -> None:
         raise StudyError(
             "effect=... and allowed_mediators=... speak of paths through mediators: ask"
             " method='standard_fairness'. The exposure decomposition has neither."
+        )
+    model, propensity = options["outcome_model"], options["propensity"]
+    if model is not None and (hasattr(model, "for_rows") or not hasattr(model, "fit")):
+        raise StudyError(
+            f"outcome_model={type(model).__name__} must be an unfitted scikit-learn estimator: it"
+            " is fitted within each group, whose rows it gets as numbers."
+        )
+    if method != "exposure" and not (propensity is None or hasattr(propensity, "predict_proba")):
+        raise StudyError(
+            "propensity=... of the standard fairness model is that of belonging to the first group:"
+            " pass an unfitted scikit-learn classifier, or nothing. Propensities of exposure belong"
+            " to method='exposure'."
         )
     if not 0.0 < options["floor"] < 0.5:
         raise StudyError(f"floor={options['floor']:g} must lie between 0 and 0.5.")

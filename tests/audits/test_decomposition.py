@@ -12,6 +12,7 @@ import decomposition_worlds as worlds
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import Ridge
 
@@ -26,9 +27,10 @@ from causalrec.errors import (
     ResultError,
     StudyError,
 )
+from causalrec.nuisances import ArmOutcomeModel
 
-SHOP = {"by": "gender", "groups": ("f", "m"), "n_repeats": 1}
-FAIR = {"method": "standard_fairness"}
+SHOP: dict[str, Any] = {"by": "gender", "groups": ("f", "m"), "n_repeats": 1}
+FAIR: dict[str, Any] = {"method": "standard_fairness"}
 MIXED = {**FAIR, "allowed_mediators": ["exposed"], "effect": "interventional"}
 METHODS = [{}, FAIR, {**FAIR, "allowed_mediators": ["activity"]}, MIXED]
 QUICK: dict[str, Any] = {"by": "team", "n_repeats": 1, "n_folds": 2, "sampled": ("user",)}
@@ -156,6 +158,44 @@ def test_four_parts_are_those_of_the_potential_outcomes_of_a_shop() -> None:
     mean, noise = np.mean(errors, axis=0), np.std(errors, axis=0, ddof=1) / np.sqrt(8)
     assert (np.abs(mean) < 4 * noise).all()
     assert (noise < 0.01).all()
+
+
+@pytest.mark.parametrize("right", ["outcome", "propensity", "neither"])
+def test_one_right_nuisance_is_enough_and_none_is_not(right: str) -> None:
+    """Wrong: a constant propensity; an outcome model that predicts the mean of its arm.
+
+    Tolerance: four Monte Carlo errors of ten worlds.
+    """
+    wrong: dict[str, Any] = {
+        "outcome": {"propensity": 0.4},
+        "propensity": {"outcome_model": DummyRegressor()},
+        "neither": {"propensity": 0.4, "outcome_model": DummyRegressor()},
+    }[right]
+    errors = []
+    for seed in range(10):
+        world = worlds.four_parts(seed)
+        found = decompose_gap(world.log, world.graph, **QUICK, **wrong)
+        errors.append([row.value - world.truth[row.label] for row in found.parts])
+    mean, noise = np.mean(errors, axis=0), np.std(errors, axis=0, ddof=1) / np.sqrt(10)
+    if right == "neither":
+        assert np.abs(mean / noise).max() > 10
+    else:
+        assert (np.abs(mean) < 4 * noise).all()
+
+
+def test_exposure_dealt_at_random_needs_no_covariates(shop: Any) -> None:
+    graph = cr.CausalGraph.from_dot(
+        "digraph { exposed [role=exposure]; purchase [role=outcome]; gender -> purchase;"
+        " exposed -> purchase }"
+    )
+    found = decompose_gap(shop.log, graph, **SHOP)
+    assert found.adjustment == ()
+    assert found.assumptions[1].status == "by design"
+    woman = np.asarray(shop.log.column("gender") == "f")
+    y, t = shop.log.outcome, shop.log.exposure
+    means = [y[rows & (t == 0)].mean() for rows in (woman, ~woman)]
+    noise = 0.2 * found["baseline"].standard_error  # folds reweigh their means a little
+    assert found["baseline"].value == pytest.approx(means[0] - means[1], abs=noise)
 
 
 # ---------------------------------------------------------------- where it is wrong
@@ -401,6 +441,8 @@ def test_an_attribute_of_providers_is_clustered_by_them() -> None:
         ({"sampled": ("slate",)}, StudyError, "sampled="),
         ({"floor": 0.0}, StudyError, "floor"),
         ({"n_repeats": 0}, StudyError, "n_repeats"),
+        ({"outcome_model": ArmOutcomeModel()}, StudyError, "unfitted scikit-learn estimator"),
+        ({"propensity": 0.5, **FAIR}, StudyError, "belonging to the first group"),
         ({"n_folds": 1}, StudyError, "n_folds"),
         ({**FAIR, "effect": "interventional"}, DataError, "one allowed mediator"),
         ({**FAIR, "effect": "interventional", "allowed_mediators": "activity"}, DataError,
