@@ -98,6 +98,7 @@ def peer(data: Logged) -> tuple[Callable[[], dict], Callable[[], dict]]:
     feedback = {
         "n_rounds": ROWS, "n_actions": ACTIONS, "action": data.action, "reward": data.reward,
         "pscore": data.propensity, "position": np.zeros(ROWS, dtype=int),
+        "context": np.zeros((ROWS, 1)),  # asked for by 0.5
     }  # fmt: skip
     kinds = InverseProbabilityWeighting, SelfNormalizedInverseProbabilityWeighting, DoublyRobust
     evaluation = OffPolicyEvaluation(feedback, [kind() for kind in kinds])

@@ -57,6 +57,15 @@ PROMISES = {
         "better than deployed, beyond chance",
         "mitigation-report.html",
     ),
+    "off_policy_value": (
+        "with intervals that hold together",
+        "cannot be told apart",
+        "a slate is worth",
+        "VIOLATED: The mean weight is",
+        "the bandit, from the uniform log",
+        "weighted by what their past foretells",
+        "policy-report.html",
+    ),
     "train_debiased": (
         "rating -> observed",
         "Judged on songs drawn at random",

@@ -186,7 +186,7 @@ def policy_value(
     result = Result(
         kind="policy_value",
         title=f"Value of {target.words}",
-        question=f"What would the mean outcome of {options.unit} be under this policy?",
+        question=f"What would the mean outcome of {options.unit} be under {target.words}?",
         answer=answer_of(rows, target.words, options),
         rows=rows,
         tables=tuple(tables),

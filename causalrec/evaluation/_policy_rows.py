@@ -64,7 +64,7 @@ def policy_rows(
 def _note(name: str, chosen: Chosen) -> str:
     if name == "regression":
         return "the interval takes the reward model as known, and right"
-    return chosen.words
+    return chosen.beside
 
 
 def _described(estimate: Estimate, options: PolicyOptions, level: float) -> list[Row]:

@@ -46,12 +46,16 @@ class Chosen:
     candidates: tuple[tuple[float, float, float, float | None], ...] = ()
 
     @property
-    def words(self) -> str:
+    def beside(self) -> str:
         """What stands beside the interval."""
         if self.parameter is None:
             return ""
-        if not self.rule:
-            return f"parameter {self.parameter:.4g}, given"
+        source = f"chosen on this log ({self.rule})" if self.rule else "given"
+        return f"parameter {self.parameter:.4g}, {source}"
+
+    @property
+    def words(self) -> str:
+        """The choice in a sentence."""
         return (
             f"parameter {self.parameter:.4g}, chosen among {len(self.candidates)} on this log by"
             f" {RULES[self.rule]}; the interval does not know of the choice"

@@ -80,8 +80,10 @@ def test_rules_choose_and_say_so_beside_the_interval():
         result = cr.policy_value(log, target, estimator=list(TUNED), tuning=rule)
         table = next(t for t in result.tables if t.name == "tuning").to_frame()
         for name, row in zip(TUNED, result.rows, strict=False):
-            assert words in row.note
-            assert "does not know of the choice" in row.note
+            assert f"chosen on this log ({rule})" in row.note
+            (note,) = (found for found in result.notes if found.startswith(f"{name}: "))
+            assert words in note
+            assert "does not know of the choice" in note
             tried = table[table["estimator"] == name]
             chosen = tried[tried["chosen"]]
             assert len(chosen) == 1
@@ -95,10 +97,10 @@ def test_rules_choose_and_say_so_beside_the_interval():
         log, target, estimator=["switch_dr", "shrinkage_dr"], tuning={"switch_dr": 2.0}
     )
     assert "given" in each.rows[0].note
-    assert "squared error" in each.rows[1].note
+    assert "mse_bound" in each.rows[1].note
     clipped = cr.policy_value(log, target, estimator="ips", clip="mse_bound")
     assert any("Weights above" in note for note in clipped.notes)
-    assert "squared error" in clipped.rows[0].note
+    assert "mse_bound" in clipped.rows[0].note
 
 
 def test_slope_keeps_the_last_candidate_that_agrees_with_all_before():
