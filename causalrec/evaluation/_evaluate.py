@@ -151,8 +151,9 @@ def evaluate(
     population : {"supported", "all"}
         "all" declines a point where support fails.
     relevance_threshold : float, optional
-        Outcomes at or above it are relevant: the gain of dcg and ndcg is then 0 or 1. The other
-        list metrics of outcomes, and auc, need it unless outcomes are 0 and 1.
+        Outcomes at or above it are relevant: the gain of dcg and ndcg is then 0 or 1. Where
+        another metric asks which are (recall, auc, ...), the default is the first rating above the
+        middle of the range, which the notes say; outcomes of more than 20 values need it.
     gain : {"linear", "exponential"}
         Without a threshold: the outcome, or 2^outcome - 1.
     train : InteractionLog, optional

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
     from causalrec.interactions import InteractionLog
 
+MOST_RATINGS = 20
+"""More different outcomes than this are no ratings."""
 ESTIMATORS = ("snips", "ips", "dr", "naive", "plain")
 
 
@@ -82,14 +84,30 @@ class EvaluationQuestion:
         """What a listed outcome is worth."""
         asking = [m.label for m in self.metrics if m.definition.outcome == "relevance"]
         if self.threshold is None and asking:
-            outcome = self.log.observed_cells().outcome
-            if not np.isin(outcome, (0.0, 1.0)).all():
-                raise StudyError(
-                    f"{asking[0]} asks which outcomes are relevant: pass relevance_threshold=...,"
-                    " for example 4 for ratings from 1 to 5."
-                )
-            return Gain(1.0)
+            return Gain(_relevant_from(self.log, asking[0]))
         return Gain(self.threshold, self.gain_form)
+
+    @property
+    def chooses_relevance(self) -> bool:
+        """Whether it is we who say which outcomes are relevant."""
+        return self.threshold is None and self.gain.threshold not in (None, 1.0)
+
+
+def _relevant_from(log: InteractionLog, asking: str) -> float:
+    """Return the first of a few ratings above the middle of their range; 1 of clicks.
+
+    Raises
+    ------
+    StudyError
+        For outcomes that are no ratings.
+    """
+    levels = np.unique(log.observed_cells().outcome)
+    if len(levels) > MOST_RATINGS:
+        raise StudyError(
+            f"{asking} asks which outcomes are relevant, and the log has {len(levels):,} different"
+            " ones: pass relevance_threshold=..., the outcome from which on one is."
+        )
+    return float(levels[levels > sum(log.outcome_range) / 2.0][0])
 
 
 def config_of(question: EvaluationQuestion) -> dict[str, Any]:

@@ -342,6 +342,11 @@ class Evaluator:
             m.scope == "list" and m.definition.outcome == "any" for m in question.metrics
         ):
             notes.append(f"In lists: {question.gain.words}.")
+            if question.chooses_relevance:
+                notes.append(
+                    f"{question.gain.threshold:g} is the first outcome above the middle of the"
+                    " range; relevance_threshold= says otherwise."
+                )
         if any(m.scope == "list" for m in question.metrics) and "item" in question.sampled:
             notes.append(NOTE)
         notes += [note for one in question.contenders for note in one.notes(question.log)]

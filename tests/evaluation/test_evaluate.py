@@ -312,14 +312,26 @@ def test_ndcg_of_a_slice_ranks_the_items_of_the_slice():
     assert "naive" not in {r.estimator for r in result.rows}
 
 
+def test_ratings_above_the_middle_of_their_range_are_relevant_unless_said_otherwise(
+    music, predictions, as_recommender
+):
+    log, p = music.log(0), KnownPropensity(music.propensity)
+    model = as_recommender(log, predictions)
+    found = cr.evaluate(model, log, "recall@5", propensity=p)
+    first = np.unique(log.outcome[log.outcome > sum(log.outcome_range) / 2])[0]
+    asked = cr.evaluate(model, log, "recall@5", propensity=p, relevance_threshold=first)
+    assert found.to_frame().equals(asked.to_frame())
+    said = f"{first:g} is the first outcome above the middle"
+    assert any(said in note for note in found.notes)
+    assert not any(said in note for note in asked.notes)
+
+
 def test_what_means_nothing_is_refused(music, predictions, as_recommender):
     log = music.log(0)
     model = as_recommender(log, predictions)
     p = KnownPropensity(music.propensity)
     with pytest.raises(StudyError, match="made by selection"):
         cr.evaluate(model, log, "mse", estimator="plain", propensity=p)
-    with pytest.raises(StudyError, match="relevance_threshold"):
-        cr.evaluate(model, log, "recall@5", propensity=p)
     with pytest.raises(StudyError, match="judge itself"):
         cr.evaluate(model, log, "mse", estimator="dr", propensity=p, outcome_model=model)
     with pytest.raises(StudyError, match="judge itself"):

@@ -261,9 +261,13 @@ def test_what_cannot_be_measured_is_refused_in_words(small, music):
     half = lambda u, i: np.full(len(u), 0.5)  # noqa: E731
     with pytest.raises(StudyError, match="outcomes 0 and 1"):
         cr.evaluate(half, ratings, "log-loss", propensity=known)
+    listened = pd.DataFrame(
+        {"user_id": np.arange(60) % 12, "item_id": np.arange(60) // 12, "rating": np.arange(60.0)}
+    )
+    times = cr.InteractionLog(listened)
     for name in ("auc", "precision@3", "hit@3", "serendipity@3"):
         with pytest.raises(StudyError, match="relevance_threshold"):
-            cr.evaluate(half, ratings, name, propensity=known)
+            cr.evaluate(half, times, name, propensity=0.2)
     with pytest.raises(DataError, match="no pairs for an AUC"):
         cr.evaluate(half, ratings, "auc", propensity=known, relevance_threshold=99)
 
