@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 SHAPE = (150, 80)
 SHARES = (0.405, 0.194, 0.216, 0.138, 0.047)
-DRAWS = 80
+DRAWS = 60
 DISCOUNT = 1.0 / np.log2(np.arange(2, 7))
 
 

@@ -99,7 +99,7 @@ def test_metrics_of_cells_cover_for_new_users_and_items():
 
 def test_metrics_of_lists_cover_for_new_users_of_the_catalogue():
     items = items_of(np.random.default_rng(77))
-    names = ["precision@5", "serendipity@5", "dcg@5", "intra-list-diversity@5", "coverage@5"]
+    names = ["precision@5", "serendipity@5", "dcg@5", "intra-list-diversity@5"]
     popular = []
 
     def replicate(rng):
@@ -134,8 +134,23 @@ def test_metrics_of_lists_cover_for_new_users_of_the_catalogue():
     ]
     _, lower, upper = np.array(found["serendipity@5"]).T
     assert 0.92 <= ((lower <= own) & (own <= upper)).mean() <= 0.98
+
+
+def test_novelty_and_coverage_cover_for_as_many_new_users():
+    z = items_of(np.random.default_rng(79), 150)[0]
+    user, item = np.indices((60, 150))
+    log = logged(user % 2, user < 3 + item % 50)
+
+    def replicate(rng):
+        score = z + rng.gumbel(size=(60, 150))
+        return cr.evaluate(lambda u, i: score[u, i], log, ["coverage@3", "novelty@3"])
+
+    found = collected(replicate)
+    assert 0.92 <= covered(found["novelty@3"], None)[0] <= 0.98
+    share, _, spread = covered(found["coverage@3"], None)
+    assert spread > 0.01
     # A jackknife of a count of distinct items is too wide, by Efron and Stein, never too narrow.
-    assert covered(found["coverage@5"], None)[0] >= 0.93
+    assert share >= 0.93
 
 
 def test_whole_lists_of_a_slice_cover_for_new_users():
