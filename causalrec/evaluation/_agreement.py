@@ -90,7 +90,9 @@ def has_name(term: Term) -> bool:
     return term.model not in {"", "model"}
 
 
-def line_of(term: Term, judged: Agreement, lam: float | None) -> tuple[Any, ...]:
+def line_of(
+    term: Term, judged: Agreement, lam: float | None, at_least: float | None
+) -> tuple[Any, ...]:
     return (
         term.metric,
         term.model,
@@ -100,6 +102,7 @@ def line_of(term: Term, judged: Agreement, lam: float | None) -> tuple[Any, ...]
         judged.equivalence_p,
         judged.detectable,
         lam,
+        at_least,
     )
 
 
@@ -123,11 +126,13 @@ def agreement_table(lines: Sequence[tuple[Any, ...]], margin: float) -> Table:
             "equivalence p",
             "detectable difference",
             "Lambda",
+            "Lambda at least",
         ),
         rows=tuple(finite),
         caption=f"Equivalence: two one-sided tests within {margin:g}. Detectable: with"
         f" probability {POWER:g}. Lambda: the smallest factor by which the odds of being recorded"
-        " would have to be wrong for the bounds to reach the slice's value.",
+        " would have to be wrong for the bounds to reach the slice's value; at least: for the"
+        " interval of their difference to hold zero.",
     )
 
 
@@ -135,12 +140,14 @@ def agreement_answer(
     plan: Plan,
     sums: Sums,
     judgements: Sequence[Agreement],
-    lambdas: Sequence[float | None],
+    lambdas: tuple[Sequence[float | None], Sequence[float | None]],
     margin: float,
 ) -> str:
     """Return the first comparison in words, and how many of the others agree."""
     head = plan.estimators[0]
-    first = _sentence(plan.terms[0], head, sums, judgements[0], margin, lambdas[0])
+    first = _sentence(
+        plan.terms[0], head, sums, judgements[0], margin, (lambdas[0][0], lambdas[1][0])
+    )
     if len(judgements) == 1:
         return first
     differ = [
@@ -157,7 +164,12 @@ def agreement_answer(
 
 
 def _sentence(
-    term: Term, head: str, sums: Sums, judged: Agreement, margin: float, lam: float | None
+    term: Term,
+    head: str,
+    sums: Sums,
+    judged: Agreement,
+    margin: float,
+    lam: tuple[float | None, float | None],
 ) -> str:
     value = float(sums.estimate[key(term, head)])
     randomised = float(sums.estimate[key(term, "randomized")])
@@ -173,13 +185,13 @@ def _sentence(
     if not (np.isfinite(judged.lower) and np.isfinite(judged.upper)):
         return f"{start} There are too few clusters for an interval."
     if judged.differ:
-        reach = (
-            ""
-            if lam is None
-            else (
-                f" Odds of being recorded that are wrong by a factor of {lam:.2f} would be enough."
+        reach = ""
+        if lam[0] is not None:
+            least = "" if lam[1] is None else f", by less than {lam[1]:.2f} would not"
+            reach = (
+                f" Odds of being recorded that are wrong by a factor of {lam[0]:.2f} would be"
+                f" enough{least}."
             )
-        )
         return (
             f"{start} They differ: either the outcome itself decides what is recorded, beyond the"
             f" covariates, or the propensity model is wrong.{reach}"

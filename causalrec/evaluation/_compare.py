@@ -21,7 +21,7 @@ from causalrec.evaluation._engine import Sums, key
 from causalrec.evaluation._mean_rows import interval_method
 from causalrec.evaluation._new_users import for_new_users
 from causalrec.evaluation._plan import Plan
-from causalrec.evaluation._sensitivity import explaining_lambda
+from causalrec.evaluation._sensitivity import explaining_lambda, proved_lambda
 from causalrec.evaluation._terms import ListTerm, Term
 from causalrec.inference import Estimate
 from causalrec.results import (
@@ -67,7 +67,8 @@ def compare_with_randomized(
     Result
         Of kind "comparison": for each number its difference to the slice with interval, a test of
         equivalence, the smallest difference that would have been found, and the Lambda of the
-        marginal sensitivity model at which the bounds reach the slice's value.
+        marginal sensitivity model at which the bounds reach the slice's value, and at which at the
+        least the interval of their difference holds zero.
 
     Raises
     ------
@@ -132,15 +133,19 @@ def compare_plan(
     for (lines_of_term, _), judged in zip(found, judgements, strict=True):
         first = lines_of_term[0].model_copy(update={"p_adjusted": judged.adjusted_p})
         rows += [first, *lines_of_term[1:]]
-    lines = [
-        line_of(term, judged, lam)
+    proved = [
+        proved_lambda(plan, term) if judged.differ else None if lam is None else 1.0
         for term, judged, lam in zip(plan.terms, judgements, lambdas, strict=True)
+    ]
+    lines = [
+        line_of(term, judged, lam, at_least)
+        for term, judged, lam, at_least in zip(plan.terms, judgements, lambdas, proved, strict=True)
     ]
     return Result(
         kind="comparison",
         title="Comparison with the randomised slice",
         question="Does the answer from the biased log agree with what was drawn at random?",
-        answer=agreement_answer(plan, sums, judgements, lambdas, margin),
+        answer=agreement_answer(plan, sums, judgements, (lambdas, proved), margin),
         rows=tuple(rows),
         tables=(agreement_table(lines, margin),),
         assumptions=(_uniform(), _held_fixed(plan)),
@@ -257,7 +262,7 @@ def _of_estimate(
         interval_method="normal, the two taken as independent",
     )
     detectable = half + stats.norm.ppf(POWER) * error
-    line = (label, "", gap, gap - half, gap + half, float(tost), float(detectable), None)
+    line = (label, "", gap, gap - half, gap + half, float(tost), float(detectable), None, None)
     return Result(
         kind="comparison",
         title="Comparison with the randomised slice",

@@ -46,11 +46,13 @@ def test_the_detectable_difference_is_found_in_four_of_five() -> None:
     assert abs(np.mean(found) - 0.8) < 3 * 0.013 + 0.02
 
 
-@pytest.mark.parametrize("odds", [1.0, 1.5, 2.5])
-def test_lambda_is_the_odds_ratio_of_the_hidden_selection(odds: float) -> None:
-    """Likes are recorded with `odds` times the odds, others with one over it: the worst."""
-    rng = np.random.default_rng(2)
-    y = (rng.random((500, 300)) < 0.4).astype(float)
+def compared(seed: int, odds: float, n_users: int = 500, n_items: int = 300):
+    """Likes are recorded with `odds` times the odds, others with one over it; compare with a slice.
+
+    Returns the line of the table of agreement.
+    """
+    rng = np.random.default_rng(seed)
+    y = (rng.random((n_users, n_items)) < 0.4).astype(float)
     factor = np.where(y > 0, odds, 1 / odds) * P / (1 - P)
     seen = rng.random(y.shape) < factor / (1 + factor)
     lot = rng.random(y.shape) < 0.1
@@ -60,13 +62,30 @@ def test_lambda_is_the_odds_ratio_of_the_hidden_selection(odds: float) -> None:
     log = cr.InteractionLog(
         pd.DataFrame({"user_id": users, "item_id": items, "like": y[users, items],
                       "drawn": drawn}),
+        users=pd.DataFrame({"user_id": range(n_users)}),
+        items=pd.DataFrame({"item_id": range(n_items)}),
         outcome="like", kind="ratings", randomized="drawn",
     )  # fmt: skip
     p = cr.KnownPropensity(np.full(y.shape, P), of="observed")
     mean = cr.estimate_mean(log.selected_part(), p, estimator="snips")
-    compared = cr.compare_with_randomized(mean, log, margin=0.03)
-    line = dict(zip(compared.tables[0].columns, compared.tables[0].rows[0], strict=True))
+    table = cr.compare_with_randomized(mean, log, margin=0.03).tables[0]
+    return dict(zip(table.columns, table.rows[0], strict=True))
+
+
+@pytest.mark.parametrize("odds", [1.0, 1.5, 2.5])
+def test_lambda_is_the_odds_ratio_of_the_hidden_selection(odds: float) -> None:
+    line = compared(2, odds)
     # 15,000 cells of the slice: its mean is known to .4 %, a change of Lambda by .02
     assert line["Lambda"] == pytest.approx(odds, abs=0.08)
+    assert line["Lambda at least"] <= line["Lambda"]
+    assert line["Lambda at least"] == pytest.approx(odds, abs=0.15)
     assert (line["equivalence p"] < 0.05) == (odds == 1.0)
     assert line["lower"] <= line["difference"] <= line["upper"]
+
+
+def test_the_least_lambda_is_below_the_truth_in_nearly_every_log() -> None:
+    """60 logs at one-sided 2.5 %: more than six above have a probability of one in a thousand."""
+    lines = [compared(seed, 2.0, n_users=80, n_items=50) for seed in range(60)]
+    least = np.array([line["Lambda at least"] for line in lines])
+    assert (least > 2.0).sum() <= 6
+    assert np.median(least) > 1.5
