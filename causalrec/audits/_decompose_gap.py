@@ -126,7 +126,7 @@ def decompose_gap(
         "exposure": four parts (Yu & Elwert 2025). *baseline*, there without any exposure;
         *prevalence*, shown less; *effect*, the same exposure works less; *selection*, shown to
         others than those on whom it works. "standard_fairness": *direct*, *indirect* through the
-        allowed mediators (and *indirect, not allowed* where the graph lets the others be told
+        allowed mediators (and *indirect (others)* where the graph lets the others be told
         apart), *spurious* (Plecko & Bareinboim 2024).
     effect : {"natural", "interventional"}
         Of the standard fairness model. Natural parts sum to the gap and are refused where an

@@ -53,8 +53,8 @@ def refute_parts(
     draws = _draw_all(question, computed, n_draws, seed)
     rows = [
         _row(question, name, label, found[:, at], float(quick[at]), parts.gap)
-        for name, found in draws.items()
         for at, label in enumerate(parts.labels)
+        for name, found in draws.items()
     ]
     config = {**whole.provenance.config, "refute_n_draws": n_draws}
     return Result(

@@ -27,16 +27,16 @@ def meanings(question: GapQuestion, pathways: Pathways, labels: Sequence[str]) -
     through = _listed(pathways.allowed)
     others = _listed(pathways.others)
     told = (*pathways.allowed, *pathways.others)
-    beside = f"beside {_listed(told)}" if told else "by whatever path"
+    own = f" with its own {_listed(told)}" if told else ""
     if pathways.left_in:
-        beside += f" (through {_listed(pathways.left_in)} too: it cannot be told apart)"
+        own += f" ({_listed(pathways.left_in)} as in {a}: its part cannot be told apart)"
     interventional = question.effect == "interventional"
     known = {
         four.BASELINE: "the gap that there would be without any exposure",
         four.PREVALENCE: f"{a} and {b} are not exposed equally often, at the effect in {b}",
         four.EFFECT: f"the same exposure does not work alike, at the exposure of {a}",
         four.SELECTION: "exposure does not go alike to those on whom it works",
-        model.DIRECT: f"what would change for {b}, were it as {a} {beside}",
+        model.DIRECT: f"what would change for {b}, were it taken for {a}{own}",
         model.OTHERS: f"through {others} (not allowed), beside {through}",
         model.INDIRECT: f"through {through}"
         + (", its distribution shifted" if interventional else ""),
@@ -157,7 +157,8 @@ def behind(question: GapQuestion, pathways: Pathways, computed: Computed) -> Tab
             (name, *(_whole(column, line[column]) for column in columns))
             for name, line in zip(names, computed.behind, strict=True)
         ),
-        caption="Effective rows are Kish's, of the weights by which one arm (one group) stands for"
+        caption="Two quantiles of the probability of being exposed (of the first group). Effective"
+        " rows are Kish's, of the weights by which one arm (one group) stands for"
         " the other; the largest weight is a share of all.",
     )
 
@@ -181,7 +182,7 @@ def assumptions(
         for one in pathways.assumptions
     ]
     arms = "in either arm" if question.method == "exposure" else "of either group"
-    fixed = ", mediators too" if pathways.allowed and question.effect == "natural" else ""
+    fixed = " and mediators" if pathways.allowed and question.effect == "natural" else ""
     return (
         Assumption(
             name="pathways, not attributes",

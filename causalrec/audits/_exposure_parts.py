@@ -200,10 +200,10 @@ def _diagnostics(rows: ExposureRows, inside: Bools, p: Floats) -> dict[str, floa
     return {
         "rows": float(inside.sum()),
         "share exposed": float(rows.exposure[inside].mean()),
-        "propensity, 1st percentile": low,
-        "propensity, 99th percentile": high,
-        "effective rows, exposed": exposed,
-        "effective rows, unexposed": unexposed,
+        "propensity, 1 %": low,
+        "99 %": high,
+        "effective, exposed": exposed,
+        "effective, unexposed": unexposed,
         "largest weight": max(largest, other),
     }
 

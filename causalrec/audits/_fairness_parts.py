@@ -36,7 +36,7 @@ from causalrec.audits._decomposition_parts import (
 )
 
 DIRECT, INDIRECT, SPURIOUS = "direct", "indirect", "spurious"
-OTHERS = "indirect, not allowed"
+OTHERS = "indirect (others)"
 Z, S, R = "spurious", "allowed", "all mediators"
 """Steps: the covariates alone, with the allowed mediators, with all of them."""
 
@@ -149,10 +149,10 @@ def add_step(
     effective, largest = weight_summary(weight[rows.side == 0])
     low, high = np.quantile(e, [0.01, 0.99]).tolist()
     return scale, {
-        "rows of the first group": float(first.sum()),
-        "rows of the second": float(second.sum()),
-        "probability of the first, 1st percentile": low,
-        "probability of the first, 99th percentile": high,
+        "rows, first": float(first.sum()),
+        "rows, second": float(second.sum()),
+        "probability of first, 1 %": low,
+        "99 %": high,
         "effective rows": effective,
         "largest weight": largest,
     }

@@ -131,7 +131,7 @@ def test_other_mediators_are_told_apart_where_the_graph_lets_them() -> None:
         " r -> click }"
     )
     found = decompose_gap(log, graph, **QUICK, **FAIR, allowed_mediators="s")
-    truth = {"direct": 0.2, "indirect, not allowed": 0.15, "indirect": 0.4, "spurious": 0.0}
+    truth = {"direct": 0.2, "indirect (others)": 0.15, "indirect": 0.4, "spurious": 0.0}
     assert [row.label for row in found.parts] == list(truth)
     for label, value in truth.items():
         row = found[label]  # four standard errors: one draw

@@ -2,6 +2,8 @@
 
 Bounds come from the binomial: with 400 replicates a nominal 95 % interval covers between 91.5 %
 and 98.2 % in all but a thousandth of such studies; bias is held to four Monte Carlo errors.
+Measured: four parts of users 94.0-97.3, of few providers 92.8-96.5, natural parts 94.5-96.5,
+interventional ones 93.5-95.8 %.
 """
 
 from __future__ import annotations
