@@ -142,8 +142,9 @@ def deal_folds(codes: npt.NDArray[Any], n_folds: int, rng: np.random.Generator) 
 
     Examples
     --------
-    >>> deal_folds(np.array([0, 0, 7, 7]), 2, np.random.default_rng(0)).tolist()
-    [1, 1, 0, 0]
+    >>> first, second, third, _ = deal_folds(np.array([0, 0, 7, 7]), 2, np.random.default_rng(0))
+    >>> bool(first == second), bool(second == third)
+    (True, False)
     """
     present, place = np.unique(codes, return_inverse=True)
     if n_folds < 2 or len(present) < n_folds:
