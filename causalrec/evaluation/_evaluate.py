@@ -235,6 +235,10 @@ def evaluate(
         result = result.model_copy(update={"notes": (*result.notes, set_aside(parts))})
     if plan is not None and not uniform and parts.randomized is not None and log.kind == "ratings":
         compared = compare_plan(plan, parts.randomized, margin=MARGIN)
+        others = [metric.label for metric in asked if metric.form == "sample"]
+        if others:
+            said = f"{', '.join(others)}: not compared with the slice; estimator='plain' gives them"
+            compared = compared.model_copy(update={"notes": (*compared.notes, f"{said} there.")})
         result = result.model_copy(
             update={"answer": f"{compared.answer} {result.answer}", "sections": (compared,)}
         )

@@ -115,6 +115,11 @@ def _means_of(
     if isinstance(model, CrossFitted):
         return _fold_means(model), "the outcome model is the cross-fitted one given, out of fold"
     given: Contender = contenders({"outcome model": model})[0]
+    if given.lists_only:
+        raise StudyError(
+            "The outcome model is a table of lists: it says what is listed, not what is expected."
+            " Pass a table with 'score', a model, or None for a cross-fitted feature model."
+        )
     return given.predict, "the outcome model is the one given, as it was fitted"
 
 

@@ -26,8 +26,9 @@ def declined(metric: Metric) -> str:
     """Return why a biased log has no such number, and what to do instead."""
     return (
         f"declined: {metric.definition.why_not_weighted}, so no weight makes it unbiased on a"
-        " biased log. Evaluate on a randomised slice, ask for dcg, recall or precision, or pass"
-        " outcome_model=... to read it from the outcome model"
+        " biased log. Evaluate on a randomised slice (estimator='plain', where the log has one),"
+        " ask for dcg, recall or precision, or pass outcome_model=... to read it from the outcome"
+        " model"
     )
 
 

@@ -307,3 +307,37 @@ def test_intervals_end_where_a_metric_ends(small):
     result = cr.evaluate(lambda u, i: f[u, i], log, ["coverage@5", "auc"], propensity=p)
     for row in result.rows:
         assert 0 <= row.lower <= row.value <= row.upper <= 1 or " - " in row.estimator
+
+
+def test_a_slice_beside_a_biased_log_judges_sums_and_is_there_for_the_rest():
+    world = cr.simulate("music", 200, 60, random_state=1, density=0.2, n_randomized=2000)
+    p = KnownPropensity(world.potential.propensity)
+    good = world.potential.expected_rating
+    codes = {name: at for at, name in enumerate(world.log.user_ids)}
+    places = {name: at for at, name in enumerate(world.log.item_ids)}
+
+    def model(users, items):
+        return good[[codes[u] for u in users], [places[i] for i in items]]
+
+    options = {"propensity": p, "relevance_threshold": 4}
+    result = cr.evaluate(model, world.log, ["precision@5", "auc"], **options)
+    (compared,) = result.sections
+    assert {row.metric.removeprefix("difference of ") for row in compared.rows} == {"precision@5"}
+    assert any(note.startswith("auc: not compared") for note in compared.notes)
+    difference = next(row for row in compared.rows if row.metric == "difference of precision@5")
+    assert difference.interval_method == "t, clustered by user"
+    alone = cr.evaluate(model, world.log, ["auc", "ndcg@5"], estimator="plain", **options)
+    assert {row.estimator for row in alone.rows} == {"plain"}
+    # Flat propensities repair nothing: the weighted precision is the naive one, and the slice
+    # tells, as no look at the weights would.
+    flat = cr.evaluate(
+        model,
+        world.log,
+        "precision@5",
+        propensity=KnownPropensity(np.full(good.shape, 0.2)),
+        relevance_threshold=4,
+    )
+    assert flat["precision@5"].value == pytest.approx(flat["precision@5 (naive)"].value)
+    told = next(row for row in flat.sections[0].rows if row.metric.startswith("difference of"))
+    assert told.p_value < 0.05
+    assert difference.p_value > 0.05

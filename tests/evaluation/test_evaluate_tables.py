@@ -75,6 +75,17 @@ def test_a_table_of_lists_has_the_list_metrics_of_its_scores(clicks):
         cr.evaluate(models, log, "mse", propensity=p)
 
 
+def test_lists_are_no_outcome_model(clicks):
+    log, _, p, scores = clicks
+    options = {"propensity": p, "estimator": "dr"}
+    with pytest.raises(StudyError, match="table of lists"):
+        cr.evaluate(scores, log, "mse", outcome_model=listed(scores, 3), **options)
+    with pytest.raises(StudyError, match="judge itself"):
+        cr.evaluate(scores, log, "mse", outcome_model=scores.copy(), **options)
+    halved = scores.assign(score=scores["score"] / 2)
+    assert cr.evaluate(scores, log, "mse", outcome_model=halved, **options)["mse"].value > 0
+
+
 def test_short_lists_are_not_filled_up(clicks):
     log, _, p, scores = clicks
     short = listed(scores, 1)
