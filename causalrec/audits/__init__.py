@@ -2,6 +2,7 @@
 
 from causalrec.audits._audit import AuditResult, audit
 from causalrec.audits._browsing import browsing_weight
+from causalrec.audits._closed_loop import Retrained, simulate_feedback
 from causalrec.audits._decompose_gap import DecompositionResult, decompose_gap
 from causalrec.audits._decomposition_graph import identify_gap
 from causalrec.audits._gini import gini
@@ -16,6 +17,7 @@ __all__ = [
     "CalibratedReranker",
     "DecompositionResult",
     "ExposureReranker",
+    "Retrained",
     "audit",
     "browsing_weight",
     "check_impact_ratios",
@@ -24,4 +26,5 @@ __all__ = [
     "gini",
     "identify_gap",
     "impact_ratio_table",
+    "simulate_feedback",
 ]

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from markupsafe import Markup
 
 from causalrec.reporting._axes import CHART_WIDTH, LEFT, Scale, draw_frame
+from causalrec.reporting._bands import bands_of, draw_bands
 from causalrec.reporting._contour import draw_contour
 from causalrec.reporting._frontier import draw_frontier
 from causalrec.reporting._marks import SERIES, draw_mark
@@ -129,11 +130,13 @@ def _legend(svg: Svg, data: Data, y: float, kind: str = "marks") -> None:
         x += 34 + 6.5 * len(text)
 
 
-def _two_scales(data: Data, *, zero: bool) -> tuple[Scale, Scale]:
+def _two_scales(
+    data: Data, *, zero: bool, also: Sequence[float] = ()
+) -> tuple[Scale, Scale]:
     top = 42 if len(data.series) > 1 else 22
     numbers = [float(p) for p in data.places if isinstance(p, int | float)]
     x = Scale.over(numbers, LEFT + 6, CHART_WIDTH - 12, margin=0.0)
-    y = Scale.over([*data.values, *([0.0] if zero else [])], _HEIGHT - 42, top, margin=0.0)
+    y = Scale.over([*data.values, *also, *([0.0] if zero else [])], _HEIGHT - 42, top, margin=0.0)
     return x, y
 
 
@@ -260,7 +263,10 @@ def _lines(data: Data, table: Table, identity: str) -> Markup:
     if not data.numeric:
         return _dots(data, table, identity)
     svg = _start(table, data, _HEIGHT, identity)
-    x, y = _two_scales(data, zero=False)
+    bands = bands_of(table, [name for name, _ in data.series])
+    x, y = _two_scales(data, zero=False, also=[end for b in bands for _, *ends in b for end in ends])
+    only = [SERIES[0][1]] if len(data.series) > 1 else ["blue"]
+    draw_bands(svg, bands, [*only, *(colour for _, colour in SERIES[1:])], x, y)
     draw_frame(svg, x, y, (data.axis, data.series[0][0] if len(data.series) == 1 else ""))
     low, high = max(x.low, y.low), min(x.high, y.high)
     if table.name.startswith("calibration") and low < high:

@@ -38,6 +38,7 @@ _KIND_WORDS = {
     "decomposition": "Parts of a gap",
     "impact_ratios": "Impact ratios",
     "mitigations": "Mitigations compared",
+    "simulation": "Simulation of a feedback loop",
     "tuning": "Tuning",
     "propensity": "Propensity diagnostics",
     "graph_check": "Check of a graph",
@@ -199,7 +200,7 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) ->
     leading = tuple(
         _diagnostic(t, counters, max_rows.diagnostics)
         for t in result.tables
-        if t.figure in _LEADING
+        if _leads(result, t)
     )
     forest = None if whole else _forest(result, counters, max_rows.lines)
     evidence = None if whole else _evidence(result, counters, max_rows.evidence)
@@ -235,6 +236,10 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) ->
         doubt=result.kind in DOUBTS,
         sections=tuple(sections),
     )
+
+
+def _leads(result: Result, table: Table) -> bool:
+    return table.figure in _LEADING or (result.kind == "simulation" and table.figure == "lines")
 
 
 def _kind_words(result: Result, *, outermost: bool) -> str:
