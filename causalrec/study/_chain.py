@@ -217,7 +217,13 @@ def _uplift(context: Context, question: UpliftQuestion) -> Result:
 
 def _policy(context: Context, question: PolicyQuestion) -> Result:
     return causalrec.policy_value(
-        context.log, question.policy, estimator=question.estimator, level=context.level
+        context.log,
+        question.policy,
+        estimator=question.estimator,
+        slate_model=question.slate_model,
+        adaptive=question.adaptive,
+        interval=question.interval,
+        level=context.level,
     )
 
 

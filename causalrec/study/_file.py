@@ -169,7 +169,20 @@ class PolicyQuestion(_Question):
 
     kind: Literal["policy_value"]
     policy: Literal["uniform"] = "uniform"
-    estimator: Literal["ips", "snips", "dr"] = "snips"
+    estimator: Literal[
+        "ips",
+        "snips",
+        "regression",
+        "dr",
+        "sndr",
+        "switch_dr",
+        "shrinkage_dr",
+        "sub_gaussian_ips",
+        "sub_gaussian_dr",
+    ] = "snips"
+    slate_model: Literal["independent", "cascade", "standard"] | None = None
+    adaptive: bool = False
+    interval: Literal["clustered", "empirical_bernstein"] = "clustered"
 
 
 class AuditQuestion(_Question):
