@@ -60,12 +60,13 @@ def weights_table(
     """
     ratio, mean = replay.ratio, float(replay.ratio.mean())
     changed = float(np.count_nonzero(weight != ratio)) / len(ratio)
+    used = weight if replay.time_weight is None else weight * replay.time_weight
     lines: list[tuple[Cell, ...]] = [
         ("rows", log.n_rows),
-        ("effective sample size", effective_size(weight)),
+        ("effective sample size", effective_size(used)),
         ("mean weight (should be 1)", mean),
         ("largest weight", float(ratio.max())),
-        ("share of the weight in the largest 1 % of rows", _top_share(weight)),
+        ("share of the weight in the largest 1 % of rows", _top_share(used)),
         ("share of weights changed (clipped, switched, shrunk)", changed),
         ("smallest logging propensity", float(np.min(_logged(log)))),
         ("policy mass on items never logged", never_logged_mass(log, target)),
@@ -147,7 +148,7 @@ def assumptions_of(
                 name="reconstructed policy", statement=target.assumption, status="untestable"
             )
         )
-    found += _of_time(log, replay, options, clock, level)
+    found += _of_time(log, replay, target, options, clock, level)
     if options.slate_model is not None:
         found.append(
             Assumption(
@@ -188,6 +189,7 @@ def assumptions_of(
 def _of_time(
     log: InteractionLog,
     replay: Replay,
+    target: TargetPolicy,
     options: PolicyOptions,
     clock: Clock | None,
     level: float,
@@ -227,8 +229,8 @@ def _of_time(
         ),
         Assumption(
             name="no drift",
-            statement="the policy's value does not change over the log, since rows of different"
-            " times have different weights",
+            statement=f"the value of {target.words} does not change over the log, since rows of"
+            " different times have different weights",
             status="violated" if moved else "untestable" if found is None else "tested",
             evidence=evidence,
         ),
@@ -273,8 +275,8 @@ def _overlap(
         evidence += " It is above 1, which no policy explains: the logged propensities are too low."
     return Assumption(
         name="overlap",
-        statement="the logging policy can show whatever the target policy shows; then the mean"
-        " weight is 1",
+        statement=f"the logging policy of these {log.n_rows:,} rows can show whatever"
+        f" {target.words} shows; then the mean weight is 1",
         status="violated" if off else "tested",
         evidence=evidence,
     )
