@@ -45,9 +45,9 @@ def compiled(function: Function) -> Function:
     import numba
 
     try:
-        return cast(Function, numba.njit(cache=True, nogil=True)(function))
+        return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     except RuntimeError:  # no writable cache folder: compile in each process
-        return cast(Function, numba.njit(nogil=True)(function))
+        return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
 
 
 def one_thread(function: Callable[Parameters, Value]) -> Callable[Parameters, Value]:

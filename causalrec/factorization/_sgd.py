@@ -6,7 +6,8 @@ One thread, a seeded order: the same seed gives the same bytes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +26,9 @@ from causalrec.factorization._weighted import Fit, Side, item_residuals
 # A sweep is noisy: only a loss this share above the best so far means that the step is too long.
 TOLERATED_RISE = 0.02
 
-# Entries that stay together when a sweep is put into a new order.
-BLOCK = 64
+# Entries that stay together when a sweep is put into a new order: short blocks wait for memory at
+# the start of each. A small log has fewer, so that there still are many to put in order.
+BLOCK, MOST_BLOCKS = 512, 1_024
 
 
 @dataclass(frozen=True)
@@ -35,19 +37,35 @@ class Entries:
 
     Attributes
     ----------
-    users, items : int32 array, shape (n,)
-    targets, weights, pulls : float array, shape (n,)
+    codes : uint32 array, shape (n, 2)
+        Users and items.
+    values : float array, shape (n, 3)
+        Targets, weights and pulls: what an entry needs lies side by side.
     """
 
-    users: Integers
-    items: Integers
-    targets: Floats
-    weights: Floats
-    pulls: Floats
+    codes: Integers
+    values: Floats
 
-    def ordered(self, order: Integers) -> Entries:
-        """Return the entries in another order."""
-        return Entries(*(getattr(self, one.name)[order] for one in fields(self)))
+    @classmethod
+    def of(
+        cls,
+        cells: tuple[Integers, Integers],
+        values: tuple[Floats, Floats, Floats],
+        order: Integers,
+        dtype: np.dtype[Any],
+    ) -> Entries:
+        """Put users and items, targets, weights and pulls into an order."""
+        codes = np.empty((len(order), 2), dtype=np.uint32)
+        numbers = np.empty((len(order), 3), dtype=dtype)
+        for out, columns in ((codes, cells), (numbers, values)):
+            for place, column in enumerate(columns):
+                out[:, place] = column[order]
+        return cls(codes, numbers)
+
+    @property
+    def block(self) -> int:
+        """Entries of a block."""
+        return max(1, min(BLOCK, len(self.codes) // MOST_BLOCKS))
 
 
 def fit_weighted_sgd(
@@ -81,8 +99,9 @@ def fit_weighted_sgd(
 
     # One shuffle, then blocks in an order of their own each sweep: what is next to what in memory
     # stays so, and the visits are as good as random.
-    entries = Entries(pattern.users, pattern.items, outcome, weights, np.zeros_like(outcome))
-    entries = entries.ordered(rng.permutation(pattern.n))
+    cells, dtype = (pattern.users, pattern.items), start.user_factors.dtype
+    values = outcome, weights, np.zeros_like(outcome)
+    entries = Entries.of(cells, values, rng.permutation(pattern.n), dtype)
     by_item = Side.of_items(pattern, outcome, weights)
     visit_ridge = _per_visit(ridge, entries)
     mass = float(np.sum(weights, dtype=np.float64))
@@ -145,8 +164,8 @@ def fit_doubly_robust_sgd(
         imputed = dot_rows(score.left, score.right, users, items)
         targets = np.concatenate([imputed, np.zeros(pattern.n)])
         visited = np.concatenate([users, pattern.users]), np.concatenate([items, pattern.items])
-        entries = Entries(*visited, targets, weights, pulls)
-        entries = entries.ordered(rng.permutation(len(targets)))
+        order = rng.permutation(len(targets))
+        entries = Entries.of(visited, (targets, weights, pulls), order, start.user_factors.dtype)
         return settled(_sweep(entries, factors, _per_visit(ridge, entries), rng, rate))
 
     begin = _user_start(start, rng)
@@ -204,36 +223,32 @@ def _sweep(
     from causalrec.factorization._numba_kernels import padded
     from causalrec.factorization._numba_sgd import sgd_sweep
 
-    dtype, k = factors.user_factors.dtype, factors.n_factors
+    k = factors.n_factors
     # Copies: what is undone must still be there.
     users, items = padded(factors.user_factors), padded(factors.item_factors)
-    user_biases = np.array(factors.user_biases, dtype=dtype)
-    item_biases = np.array(factors.item_biases, dtype=dtype)
-    blocks = rng.permutation(-(-len(entries.users) // BLOCK))
+    user_side = _side(factors.user_biases, visit_ridge[0], users)
+    item_side = _side(factors.item_biases, visit_ridge[1], items)
+    blocks = rng.permutation(-(-len(entries.codes) // entries.block))
     sgd_sweep(
-        blocks,
-        BLOCK,
-        entries.users.astype(np.int32, copy=False),
-        entries.items.astype(np.int32, copy=False),
-        np.asarray(entries.targets, dtype=dtype),
-        np.asarray(entries.weights, dtype=dtype),
-        np.asarray(entries.pulls, dtype=dtype),
-        users,
-        items,
-        user_biases,
-        item_biases,
-        visit_ridge[0].astype(dtype),
-        visit_ridge[1].astype(dtype),
-        factors.intercept,
-        rate,
-    )
-    return Factors(factors.intercept, users[:, :k], items[:, :k], user_biases, item_biases)
+        blocks, entries.block, entries.codes, entries.values, users, items, user_side, item_side,
+        factors.intercept, rate,
+    )  # fmt: skip
+    biases = user_side[:, 0].copy(), item_side[:, 0].copy()
+    return Factors(factors.intercept, users[:, :k], items[:, :k], *biases)
+
+
+def _side(biases: Floats, ridge: Floats, factors: Floats) -> Floats:
+    """Return what a visit reads of a row beside its factors: see `sgd_sweep`."""
+    side = np.zeros((len(factors), 4), dtype=factors.dtype)
+    side[:, 0], side[:, 1] = biases, ridge
+    np.einsum("ij,ij->i", factors, factors, out=side[:, 2])
+    return side
 
 
 def _per_visit(ridge: tuple[Floats, Floats], entries: Entries) -> tuple[Floats, Floats]:
     """Share each row's ridge out among its visits, so that a sweep applies it once."""
     shares = []
-    for side, codes in zip(ridge, (entries.users, entries.items), strict=True):
+    for side, codes in zip(ridge, entries.codes.T, strict=True):
         visits = np.bincount(codes, minlength=len(side))
         shares.append(side / np.maximum(visits, 1))
     return shares[0], shares[1]

@@ -11,6 +11,7 @@ file only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -81,13 +82,16 @@ class _Vectors:
         mask = ir.Constant(ir.VectorType(lane, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(one, nothing, mask)
 
-    def add_product(self, one: Any, other: Any, total: Any) -> None:
-        """Add one x other to a variable, rounded once."""
+    def product_plus(self, one: Any, other: Any, third: Any) -> Any:
+        """Return one x other + third, rounded once."""
         kind = ir.FunctionType(self.type, [self.type] * 3)
         name = f"llvm.fma.v{self.lanes}f{8 * self.bytes}"
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
-        value = self.builder.call(function, [one, other, self.builder.load(total)])
-        self.builder.store(value, total)
+        return self.builder.call(function, [one, other, third])
+
+    def add_product(self, one: Any, other: Any, total: Any) -> None:
+        """Add one x other to a variable, rounded once."""
+        self.builder.store(self.product_plus(one, other, self.builder.load(total)), total)
 
     def sum_of_lanes(self, value: Any) -> Any:
         lanes, lane = self.lanes, ir.IntType(32)
@@ -101,6 +105,24 @@ class _Vectors:
 
     def loop(self, first: Any, last: Any) -> Any:
         return cgutils.for_range_slice(self.builder, first, last, ir.Constant(self.index, 1))
+
+    def each_vector(self, whole: Any, body: Callable[[Any], None]) -> None:
+        """Emit the body for each of `whole` vectors, with its offset; no loop for 2 and for 4.
+
+        A loop of two steps costs as much as what is in it.
+        """
+        other = ir.Constant(ir.IntType(1), 1)
+        for count in (2, 4):
+            same = self.builder.icmp_unsigned("==", whole, ir.Constant(self.index, count))
+            other = self.builder.and_(other, self.builder.not_(same))
+            with self.builder.if_then(same):
+                for j in range(count):
+                    body(ir.Constant(self.index, j * self.lanes))
+        with (
+            self.builder.if_then(other),
+            self.loop(ir.Constant(self.index, 0), whole) as (j, _),
+        ):
+            body(self.times(j, self.lanes))
 
     def column(self, columns: Any, entry: Any) -> Any:
         """Load an entry's column as an index."""
@@ -220,32 +242,12 @@ def dot(typing: Any, left: Any, row: Any, right: Any, other: Any) -> Any:
         v = _Vectors(context, builder, left.dtype)
         one, two, whole = _two_rows(v, signed.args, args)
         total = v.zeros(1)[0]
-        with v.loop(ir.Constant(v.index, 0), whole) as (j, _):
-            offset = v.times(j, v.lanes)
+
+        def add(offset: Any) -> None:
             v.add_product(v.load(v.at(one, offset)), v.load(v.at(two, offset)), total)
+
+        v.each_vector(whole, add)
         return v.sum_of_lanes(builder.load(total))
-
-    return signature, emit
-
-
-@_emitted
-def dot_and_lengths(typing: Any, left: Any, row: Any, right: Any, other: Any) -> Any:
-    """Return p . q and p . p + q . q of the rows p = left[row] and q = right[other]."""
-    pair = types.UniTuple(left.dtype, 2)
-    signature = pair(left, types.intp, right, types.intp)
-
-    def emit(context: Any, builder: Any, signed: Any, args: Any) -> Any:
-        v = _Vectors(context, builder, left.dtype)
-        one, two, whole = _two_rows(v, signed.args, args)
-        both, lengths = v.zeros(2)
-        with v.loop(ir.Constant(v.index, 0), whole) as (j, _):
-            offset = v.times(j, v.lanes)
-            p, q = v.load(v.at(one, offset)), v.load(v.at(two, offset))
-            v.add_product(p, q, both)
-            v.add_product(p, p, lengths)
-            v.add_product(q, q, lengths)
-        sums = [v.sum_of_lanes(builder.load(total)) for total in (both, lengths)]
-        return context.make_tuple(builder, pair, sums)
 
     return signature, emit
 
@@ -264,13 +266,13 @@ def move_rows(
         step, stay, stay_other = (
             v.spread(cgutils.alloca_once_value(builder, number)) for number in args[4:]
         )
-        with v.loop(ir.Constant(v.index, 0), whole) as (j, _):
-            offset = v.times(j, v.lanes)
+
+        def move(offset: Any) -> None:
             p, q = v.load(v.at(one, offset)), v.load(v.at(two, offset))
-            new_p = builder.fadd(builder.fmul(stay, p), builder.fmul(step, q))
-            new_q = builder.fadd(builder.fmul(stay_other, q), builder.fmul(step, p))
-            v.store(new_p, v.at(one, offset))
-            v.store(new_q, v.at(two, offset))
+            v.store(v.product_plus(step, q, builder.fmul(stay, p)), v.at(one, offset))
+            v.store(v.product_plus(step, p, builder.fmul(stay_other, q)), v.at(two, offset))
+
+        v.each_vector(whole, move)
         return context.get_dummy_value()
 
     return signature, emit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from causalrec.factorization import _kernels, _numba_kernels
+from causalrec.factorization import _kernels, _numba_kernels, _numba_sgd
 from causalrec.factorization._common import (
     Pattern,
     dot_rows,
@@ -207,3 +207,39 @@ def test_top_k_equals_a_full_sort_with_ties_to_the_lower_code(k: int) -> None:
         expected = expected[np.isfinite(scores[row, expected])]
         np.testing.assert_array_equal(columns[rows == row], expected)
         np.testing.assert_array_equal(ranks[rows == row], np.arange(len(expected)) + 1)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("k", [3, 16, 32, 40])
+def test_a_sweep_of_sgd_is_the_update_it_says(dtype: str, k: int) -> None:
+    rng = np.random.default_rng(4)
+    n, m, rate, level = 200, 12, 0.05, 0.5
+    codes = rng.integers(0, m, (n, 2)).astype(np.uint32)
+    values = np.column_stack([rng.normal(size=n), rng.gamma(2.0, 1.0, n), rng.normal(size=n)])
+    sides = [rng.normal(size=(m, k)) / np.sqrt(k) for _ in range(2)]
+    beside = [np.column_stack([rng.normal(size=m), rng.random(m), np.zeros((m, 2))]) for _ in sides]
+    for side, factors in zip(beside, sides, strict=True):
+        side[:, 2] = (factors**2).sum(axis=1)
+    padded = [_numba_kernels.padded(side.astype(dtype)) for side in sides]
+    found = [side.astype(dtype) for side in beside]
+    blocks = np.array([1, 0, 2])
+    arguments = blocks, 80, codes, values.astype(dtype), *padded, *found, level, rate
+    _numba_sgd.sgd_sweep(*arguments)
+    order = np.concatenate([np.arange(80, 160), np.arange(80), np.arange(160, 200)])
+    (left, right), (of_left, of_right) = sides, beside
+    for (u, i), (target, w, pull) in zip(codes[order], values[order], strict=True):
+        p, q = left[u].copy(), right[i].copy()
+        step = rate / (1 + rate * (w * (2 + p @ p + q @ q) + abs(pull)))
+        push = step * (w * (target - level - of_left[u, 0] - of_right[i, 0] - p @ q) + pull)
+        keep, keep_item = 1 - step * of_left[u, 1], 1 - step * of_right[i, 1]
+        left[u], right[i] = keep * p + push * q, keep_item * q + push * p
+        of_left[u, 0], of_right[i, 0] = (
+            keep * of_left[u, 0] + push,
+            keep_item * of_right[i, 0] + push,
+        )
+    tolerance = 20 * TOLERANCE[dtype]
+    for expected, reached, side, biases in zip(sides, padded, found, beside, strict=True):
+        np.testing.assert_allclose(reached[:, :k], expected, atol=tolerance)
+        assert not reached[:, k:].any()
+        np.testing.assert_allclose(side[:, 0], biases[:, 0], atol=tolerance)
+        np.testing.assert_allclose(side[:, 2], (expected**2).sum(axis=1), atol=tolerance)
