@@ -75,6 +75,8 @@ class DecompositionResult(Result):
             Of kind "refutation". Placebo: exposure dealt again within each user (only the baseline
             may be left), or the groups dealt again among their subjects (nothing may be left).
             Random common cause: one more covariate that causes nothing. Subset: 80 % of the users.
+            A table says what the parts would be without each covariate: yardsticks for what is
+            hidden.
 
         Raises
         ------
@@ -85,8 +87,9 @@ class DecompositionResult(Result):
         """
         from causalrec.audits._decomposition_refute import refute_parts
 
-        return refute_parts(self, self.internal("question"), self.internal("computed"),
-                            n_draws, random_state)  # fmt: skip
+        question, pathways = self.internal("question"), self.internal("pathways")
+        computed = self.internal("computed")
+        return refute_parts(self, question, pathways, computed, n_draws, random_state)
 
 
 @one_thread
@@ -266,7 +269,9 @@ def _write(
         provenance=provenance(question.whole, question.random_state, question.config),
     )
     if estimate is not None and shown:
-        result._internals = {"estimate": estimate, "question": question, "computed": computed}
+        result._internals = {
+            "estimate": estimate, "question": question, "pathways": pathways, "computed": computed,
+        }  # fmt: skip
     return result
 
 

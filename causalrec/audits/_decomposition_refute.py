@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from causalrec.audits._decomposer import Computed, parts_by
+from causalrec.audits._decomposer import Computed, parts_by, read_rows
 from causalrec.audits._decomposition_fits import Floats, RowFeatures
 from causalrec.audits._exposure_parts import BASELINE, ExposureRows
 from causalrec.audits._fairness_parts import FairnessRows
@@ -18,6 +18,7 @@ from causalrec.results import Result, Row, Table, format_cell
 from causalrec.threads import one_thread
 
 if TYPE_CHECKING:
+    from causalrec.audits._decomposition_graph import Pathways
     from causalrec.audits._decomposition_question import GapQuestion
 
 PLACEBO, CAUSE, SUBSET = "placebo", "random common cause", "subset of users"
@@ -42,7 +43,12 @@ CANNOT = (
 
 @one_thread
 def refute_parts(
-    whole: Result, question: GapQuestion, computed: Computed, n_draws: int, seed: int | None
+    whole: Result,
+    question: GapQuestion,
+    pathways: Pathways,
+    computed: Computed,
+    n_draws: int,
+    seed: int | None,
 ) -> Result:
     """Return the result of `DecompositionResult.refute`."""
     if n_draws < 2:
@@ -63,12 +69,41 @@ def refute_parts(
         question="Do the parts fall where they should, and stand where they should?",
         answer=_answer(rows, parts.labels),
         rows=tuple(rows),
-        tables=(_table(draws, parts.labels),),
+        tables=(
+            *_yardsticks(question, pathways, computed, parts.labels, quick),
+            _table(draws, parts.labels),
+        ),
         notes=(HOW, _placebo_words(question), CANNOT),
         graph_dot=whole.graph_dot,
         adjustment=whole.adjustment,
         provenance=whole.provenance.model_copy(update={"config": config, "seed": seed}),
     )
+
+
+def _yardsticks(
+    question: GapQuestion,
+    pathways: Pathways,
+    computed: Computed,
+    labels: tuple[str, ...],
+    quick: Floats,
+) -> tuple[Table, ...]:
+    """Return the parts as they would be if a covariate had not been measured, one at a time."""
+    if not pathways.before:
+        return ()
+    lines = [("nothing", *quick.tolist())]
+    for column in pathways.before:
+        fewer = tuple(name for name in pathways.before if name != column)
+        rows: Any = read_rows(question, replace(pathways, before=fewer))
+        lines.append((column, *_quick(question, rows.rows(computed.supported)).tolist()))
+    table = Table(
+        name="yardsticks",
+        title="If a covariate had not been measured",
+        columns=("left out", *labels),
+        rows=tuple(lines),
+        caption="The parts without each covariate. A hidden cause as strong as that one, given the"
+        " others, could move them about as far.",
+    )
+    return (table,)
 
 
 def _quick(question: GapQuestion, rows: Any) -> Floats:

@@ -331,12 +331,30 @@ def test_refuters_fall_and_stand_where_they_should(shop: Any, method: dict[str, 
         target = target if name == "placebo" else found[label].value
         # Draws of a placebo and of subsets scatter about where they should be; fits differ a little
         assert abs(row.value - target) < 4 * row.standard_error + 0.1 * abs(found["gap"].value)
+    yardsticks, draws = refuted.tables
+    assert [row[0] for row in yardsticks.rows] == ["nothing", *_covariates(found)]
+    assert all(sum(row[1:]) == pytest.approx(found["gap"].value) for row in yardsticks.rows)
+    assert len(draws.rows) == 12
     again = found.refute(n_draws=12, random_state=1)
     assert again.to_json() == refuted.to_json()
     with pytest.raises(StudyError, match="at least 2"):
         found.refute(n_draws=1)
     with pytest.raises(ResultError, match="reloaded"):
         DecompositionResult.model_validate(found.model_dump()).refute()
+
+
+def _covariates(found: DecompositionResult) -> list[str]:
+    """The columns of the adjustment set; in the shop's graph nodes bear their columns' names."""
+    return [name for name in sorted(found.adjustment) if name != found.provenance.config["by"]]
+
+
+def test_what_confounds_most_is_the_longest_yardstick() -> None:
+    """In the shop activity decides exposure and purchase more than category, which decides one."""
+    world = cr.simulate("shop", n_users=400, n_items=60, random_state=3)
+    found = decompose_gap(world.log, world.graph, **SHOP)
+    table = found.refute(n_draws=2).tables[0].to_frame().set_index("left out")
+    moved = (table - table.loc["nothing"]).abs().sum(axis=1)
+    assert moved["activity"] > moved["category"]
 
 
 def test_robustness_values_grow_with_the_part() -> None:
