@@ -151,7 +151,7 @@ def weighting(
     floor: float,
 ) -> Weighting:
     """Resolve the propensity of a log, and decide its support."""
-    from causalrec.nuisances import resolve_propensity, support
+    from causalrec.nuisances import resolve_propensity, support, warn_of_inverse_sum
 
     found = resolve_propensity(propensity, log, graph if estimand is not None else None)
     supported = support(found, log, floor, both_arms=False)
@@ -160,6 +160,7 @@ def weighting(
             f"No eligible cell has a propensity of at least {floor:g}: nothing can be estimated."
             " Check the propensities, or lower the floor."
         )
+    warn_of_inverse_sum(found, log, supported)
     missing: tuple[str, ...] = ()
     if estimand is not None and found.covariates_:
         known = {c.node: c.column for c in estimand.covariates}

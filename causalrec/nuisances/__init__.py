@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from causalrec.nuisances._model import PropensityModel
     from causalrec.nuisances._outcome_cells import CellOutcomeModel, mrdr_weights
     from causalrec.nuisances._outcome_rows import ArmOutcomeModel
-    from causalrec.nuisances._report import propensity_assumptions
+    from causalrec.nuisances._report import propensity_assumptions, warn_of_inverse_sum
     from causalrec.nuisances._resolve import (
         cell_propensity,
         grid_propensity,
@@ -109,6 +109,7 @@ _HOME = {
     "mrdr_weights": "_outcome_cells",
     "ArmOutcomeModel": "_outcome_rows",
     "propensity_assumptions": "_report",
+    "warn_of_inverse_sum": "_report",
     "cell_propensity": "_resolve",
     "grid_propensity": "_resolve",
     "refuse_outcome_model": "_resolve",
@@ -173,5 +174,6 @@ __all__ = [
     "shared_design",
     "support",
     "support_table",
+    "warn_of_inverse_sum",
     "weight_table",
 ]

@@ -17,6 +17,7 @@ from causalrec.nuisances._diagnostics import (
     words_for,
 )
 from causalrec.nuisances._groups import group_table
+from causalrec.nuisances._known import KnownPropensity
 from causalrec.nuisances._profile import profile_propensity
 from causalrec.nuisances._support import Support, support
 from causalrec.results import Assumption, Result, Table, provenance
@@ -45,6 +46,27 @@ def propensity_assumptions(
     supported = support(propensity, log, floor)
     lines = balance(propensity, log, supported)
     return _assumptions(supported, lines, inverse_sum_and_error(propensity, log, supported))
+
+
+def warn_of_inverse_sum(propensity: Propensity, log: InteractionLog, supported: Support) -> None:
+    """Warn where the weights of a fitted propensity do not add up to the cells, beyond chance.
+
+    Parameters
+    ----------
+    propensity : Propensity
+        Known ones are not judged: what was logged is what was done.
+    log : InteractionLog
+    supported : Support
+
+    Warns
+    -----
+    PropensityWarning
+    """
+    if isinstance(propensity, KnownPropensity) or propensity.depends_on_outcome:
+        return
+    total = inverse_sum_and_error(propensity, log, supported)
+    if _implausible(*total):
+        warnings.warn(_far_from_one(*total), PropensityWarning, stacklevel=4)
 
 
 def propensity_result(

@@ -205,3 +205,14 @@ def test_the_error_of_the_sum_is_that_of_redrawn_logs() -> None:
     total, error = np.array(found).T
     assert abs(total.mean() - 1) < 4 * total.std() / np.sqrt(200)
     assert abs(error.mean() / total.std() - 1) < 0.2
+
+
+def test_an_evaluation_under_a_memorised_propensity_warns() -> None:
+    from sklearn.ensemble import RandomForestClassifier
+
+    world = cr.simulate("music", n_users=200, n_items=80, random_state=0)
+    forest = RandomForestClassifier(n_estimators=10, random_state=0)
+    memory = PropensityModel(forest).fit(world.log, world.graph)
+    with pytest.warns(PropensityWarning, match=r"sum\(1/p\)/cells is 0\.[0-6]\d.*boosting"):
+        cr.estimate_mean(world.log, memory, estimator="snips")
+    cr.estimate_mean(world.log, PropensityModel().fit(world.log, world.graph), estimator="snips")
