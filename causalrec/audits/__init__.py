@@ -2,6 +2,7 @@
 
 from causalrec.audits._audit import AuditResult, audit
 from causalrec.audits._browsing import browsing_weight
+from causalrec.audits._cascade import Cascade
 from causalrec.audits._closed_loop import Retrained, simulate_feedback
 from causalrec.audits._decompose_gap import DecompositionResult, decompose_gap
 from causalrec.audits._decomposition_graph import identify_gap
@@ -15,6 +16,7 @@ from causalrec.audits._rerank_exposure import ExposureReranker
 __all__ = [
     "AuditResult",
     "CalibratedReranker",
+    "Cascade",
     "DecompositionResult",
     "ExposureReranker",
     "Retrained",

@@ -96,8 +96,9 @@ def audit(
     train : InteractionLog, optional
         What the model was trained on: what is seen, the profiles, and popularity come from it.
         Default: `log`.
-    browsing : {"log", "equal"}, float or fitted ExaminationModel
-        Attention of a place: 1 / log2(1 + r), 1, patience^(r - 1), or the estimated examination.
+    browsing : {"log", "equal"}, float, fitted ExaminationModel or Cascade
+        Attention of a place: 1 / log2(1 + r), 1, patience^(r - 1), the estimated examination, or
+        the chance that nothing above it satisfied.
     tail_share : float
         Share of the catalogue, the least popular items, that is the long tail.
     measures : str or sequence of str, optional

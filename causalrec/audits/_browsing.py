@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from causalrec.audits._cascade import Cascade
 from causalrec.errors import StudyError
 from causalrec.nuisances import ExaminationModel
 
 FloatArray = npt.NDArray[np.float64]
-Browsing = str | float | ExaminationModel
+Browsing = str | float | ExaminationModel | Cascade
 PLACES_NAMED = 5
 
 
@@ -38,6 +39,11 @@ def browsing_weight(rank: npt.ArrayLike, browsing: Browsing = "log") -> FloatArr
     """
     if isinstance(browsing, ExaminationModel):
         return browsing.predict(rank)
+    if isinstance(browsing, Cascade):
+        raise StudyError(
+            "Attention by a cascade depends on the items above, not on the place alone: audit(...)"
+            " knows them; here pass 'log', 'equal', a patience or a fitted ExaminationModel."
+        )
     place = np.asarray(rank, dtype=np.float64)
     if browsing == "log":
         return np.asarray(1.0 / np.log2(1.0 + place))
@@ -47,7 +53,7 @@ def browsing_weight(rank: npt.ArrayLike, browsing: Browsing = "log") -> FloatArr
         return np.asarray(browsing ** (place - 1.0))
     raise StudyError(
         f"browsing={browsing!r} is not known: 'log' (1 / log2(1 + place)), 'equal', a patience"
-        " between 0 and 1 such as 0.85, or a fitted ExaminationModel."
+        " between 0 and 1 such as 0.85, a fitted ExaminationModel, or, in audit(...), a Cascade."
     )
 
 
@@ -68,6 +74,8 @@ def browsing_words(browsing: Browsing) -> str:
             f"a place counts its estimated examination ({browsing.method}: {values}{more}; the"
             f" standard error of its logarithm, at most {error:.2f}, is not in the intervals)"
         )
+    if isinstance(browsing, Cascade):
+        return browsing.words
     if browsing == "log":
         return "a place r counts 1 / log2(1 + r)"
     if browsing == "equal":

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from causalrec.audits._attributes import Attribute
 from causalrec.audits._browsing import browsing_weight
+from causalrec.audits._cascade import Cascade
 from causalrec.audits._gaps import Found
 from causalrec.audits._group_means import headline_of
 from causalrec.audits._lists import Lists
@@ -53,6 +54,10 @@ def add_expected(
         return refused.replace("Merit", "Expected exposure")
     if lists.k is None:
         return "Expected exposure is of lists for users: pass a model or a table of lists."
+    if isinstance(question.browsing, Cascade):
+        return (
+            "Expected exposure shares places, whose attention a cascade leaves open: choose 'log'."
+        )
     if not _relevance_is_binary(question):
         return "Expected exposure asks which outcomes are relevant: pass relevance_threshold=..."
     parts: list[tuple[str, Codes | None]] = [("items", None)]

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from causalrec.audits._options import AuditQuestion
 
 
+SCALE = (
+    "A ratio of mean outcomes depends on where their scale begins, which is not at 0 here:"
+    " relevance_threshold=... makes merit the chance that an item is relevant."
+)
+
+
 @dataclass
 class Added:
     """What stands beside the rows.
@@ -122,6 +128,8 @@ def _add_relevant(
     answers = relevance_of(question, lists, grouped)
     if isinstance(answers, str):
         return [*notes, answers]
+    if question.relevance_threshold is None and question.log.outcome_range[0] != 0.0:
+        notes.append(SCALE)
     if "merit" in asked:
         of_items = replace(answers, found=answers.found[: len(items)])
         notes.append(add_merit(found, lists, items, of_items, level))

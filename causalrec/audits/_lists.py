@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from causalrec.audits._browsing import Browsing, browsing_weight, browsing_words
+from causalrec.audits._cascade import Cascade
 from causalrec.errors import DataError, StudyError
 from causalrec.evaluation import contenders
 
@@ -111,8 +112,17 @@ def lists_of_model(
         found.append(_best(score, k, block.start))
     users, items, rank = (np.concatenate(part) for part in zip(*found, strict=True))
     words = f"the first {k} {'unseen ' if exclude_seen else ''}eligible items of each user"
-    weight = browsing_weight(rank, browsing)
+    weight = _attention(log, users, items, users, rank, browsing)
     return Lists(users, items, users, rank, weight, k, words, browsing_words(browsing))
+
+
+def _attention(
+    log: InteractionLog, users: Codes, items: Codes, lists: Codes, rank: Codes, browsing: Browsing
+) -> FloatArray:
+    """Return the attention of every entry, sorted by list and place."""
+    if isinstance(browsing, Cascade):
+        return browsing.weights(log, users, items, lists, rank)
+    return browsing_weight(rank, browsing)
 
 
 def _best(score: FloatArray, k: int, offset: int) -> tuple[Codes, Codes, Codes]:
@@ -170,12 +180,13 @@ def lists_of_log(log: InteractionLog, *, browsing: Browsing) -> Lists | None:
     place = rank[order].astype(np.int64) if placed else _places(lists[order])
     how = browsing if placed else "equal"
     notes = () if placed else ("The log has no positions: every row shown counts one exposure.",)
+    users, items, lists = users[order], log.item_codes[rows][order].astype(np.int64), lists[order]
     return Lists(
-        users=users[order],
-        items=log.item_codes[rows][order].astype(np.int64),
-        lists=lists[order],
+        users=users,
+        items=items,
+        lists=lists,
         rank=place,
-        weight=browsing_weight(place, how),
+        weight=_attention(log, users, items, lists, place, how),
         k=None,
         words="the rows that the log showed",
         browsing=browsing_words(how),
@@ -233,7 +244,7 @@ def lists_of_table(
     if known.any():
         notes.append(f"{int(known.sum()):,} of {len(known):,} places hold items seen before.")
     found = Lists(
-        own, listed, each, place, browsing_weight(place, browsing), k,
+        own, listed, each, place, _attention(log, own, listed, each, place, browsing), k,
         f"the given lists, up to place {k}", browsing_words(browsing), tuple(notes),
     )  # fmt: skip
     repeats = found.repeats

@@ -136,8 +136,8 @@ def merit_estimates(
     log : InteractionLog
         Ratings or candidates.
     by : mapping of str to sequence of Group
-        Attributes of items, and their groups; a name that is a column of the item table has its
-        groups compared where all of them have support.
+        Attributes of items, and their groups, an item in one of them at most; a name that is a
+        column of the item table has its groups compared where all of them have support.
     attention : Attention
         Only users with some of it count.
     estimators : sequence of str
@@ -283,6 +283,9 @@ class _Summing:
         self._keys = keys[order]
         self._weight, self._listed = given.weight[order], given.listed[order]
         self._has_list = np.bincount(given.users, minlength=log.n_users) > 0
+        self._group_of_item = np.full(log.n_items, -1, dtype=np.int64)
+        for at, group in enumerate(self.groups):
+            self._group_of_item[group.items] = at
         self.recorded = np.zeros(len(self.groups), dtype=np.int64)
         self.n_listed = 0
 
@@ -302,28 +305,24 @@ class _Summing:
         return coverage
 
     def _values(self, block: CellBlock) -> FloatArray:
-        """Return what each cell adds to each sum, (cells, sums)."""
+        """Return what each cell adds to each sum, (cells, sums); most of it is nothing."""
         weight, listed = self._attention_of(block)
-        member = (block.member & self._has_list[block.users]).astype(np.float64)
-        inside = np.zeros((len(block), len(self.groups) + 1))
-        for at, group in enumerate(self.groups):
-            holds = group.holds(block)
-            assert holds is not None
-            inside[:, at + 1] = member * holds
-        inside[:, 0] = inside[:, 1:].sum(axis=1)
-        seen = inside[block.observed]
-        self.recorded += seen[:, 1:].sum(axis=0).astype(np.int64)
-        self.n_listed += int((seen[:, 0] * (listed[block.observed] > 0)).sum())
+        code = self._group_of_item[block.items]
+        inside = block.member & self._has_list[block.users] & (code >= 0)
+        seen = inside & block.observed
+        self.recorded += np.bincount(code[seen], minlength=len(self.groups))
+        self.n_listed += int(np.count_nonzero(listed[seen]))
         values = np.zeros((len(block), len(self.columns.places)))
         per_cell = {
-            ("cells", ""): np.ones(len(block)),
+            ("cells", ""): inside.astype(np.float64),
             ("exposure", ""): weight,
             **self._of_gain(block, weight, listed),
         }
-        labels = ["", *(group.label for group in self.groups)]
         for (quantity, estimator), amount in per_cell.items():
-            for at, label in enumerate(labels):
-                values[:, self.columns[quantity, estimator, label]] = amount * inside[:, at]
+            own = np.array([self.columns[quantity, estimator, g.label] for g in self.groups])
+            rows = np.flatnonzero(inside & (amount != 0.0))
+            values[rows, own[code[rows]]] = amount[rows]
+            values[rows, self.columns[quantity, estimator, ""]] = amount[rows]
         return values
 
     def _attention_of(self, block: CellBlock) -> tuple[FloatArray, FloatArray]:
