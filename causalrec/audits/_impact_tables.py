@@ -158,7 +158,7 @@ def _screens(rated: Rated) -> Table:
             "yes" if ratio.value < FOUR_FIFTHS else "no",
             _beyond_chance(ratio.lower, ratio.upper),
             ratio.deviations,
-            ratio.fisher,
+            f"{ratio.fisher:.2g}",
         )
         for code, ratio in rated.ratios.items()
     ]

@@ -130,9 +130,7 @@ def _legend(svg: Svg, data: Data, y: float, kind: str = "marks") -> None:
         x += 34 + 6.5 * len(text)
 
 
-def _two_scales(
-    data: Data, *, zero: bool, also: Sequence[float] = ()
-) -> tuple[Scale, Scale]:
+def _two_scales(data: Data, *, zero: bool, also: Sequence[float] = ()) -> tuple[Scale, Scale]:
     top = 42 if len(data.series) > 1 else 22
     numbers = [float(p) for p in data.places if isinstance(p, int | float)]
     x = Scale.over(numbers, LEFT + 6, CHART_WIDTH - 12, margin=0.0)
@@ -264,7 +262,9 @@ def _lines(data: Data, table: Table, identity: str) -> Markup:
         return _dots(data, table, identity)
     svg = _start(table, data, _HEIGHT, identity)
     bands = bands_of(table, [name for name, _ in data.series])
-    x, y = _two_scales(data, zero=False, also=[end for b in bands for _, *ends in b for end in ends])
+    x, y = _two_scales(
+        data, zero=False, also=[end for b in bands for _, *ends in b for end in ends]
+    )
     only = [SERIES[0][1]] if len(data.series) > 1 else ["blue"]
     draw_bands(svg, bands, [*only, *(colour for _, colour in SERIES[1:])], x, y)
     draw_frame(svg, x, y, (data.axis, data.series[0][0] if len(data.series) == 1 else ""))

@@ -16,6 +16,8 @@ ORDER = (
 DOUBTS = ("interference", "refutation", "sensitivity")
 LEADS = {"effect": "The effect", "decomposition": "The parts"}
 """Kinds that are asked further, and what they are called in a ledger shared with the answers."""
+GATHERED = frozenset({"study", "evidence_annex", "model_card"})
+"""Kinds whose sections stand for themselves: they have a ledger each, or none."""
 SIDE_BY_SIDE = "estimators"
 """The kind whose rows join the lead's, in one forest plot."""
 

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 
+from causalrec.reporting._compose import GATHERED
 from causalrec.reporting._evidence import Grid, evidence_grid, table_grid
 from causalrec.reporting._summary import headline, summary_table
 from causalrec.reporting._svg import clean
@@ -52,7 +53,7 @@ def _markdown(result: Result, level: int) -> Iterator[str]:
     for text, around in ((result.question, "*"), (result.answer, "**")):
         if text:
             yield from (f"{around}{_plain(text)}{around}", "")
-    whole = result.kind == "study" and bool(result.sections)
+    whole = result.kind in GATHERED and bool(result.sections)
     if whole and any(headline(section) is not None for section in result.sections):
         grid = table_grid(summary_table(result.sections), _ALL_ROWS, captioned=False)
         yield from (f"{below} The answers at a glance", "")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from causalrec.reporting._charts import draw_chart, is_balance, places_left_out
-from causalrec.reporting._compose import DOUBTS, short_title
+from causalrec.reporting._compose import DOUBTS, GATHERED, short_title
 from causalrec.reporting._evidence import Grid, evidence_grid, table_grid
 from causalrec.reporting._forest import draw_forest, panels
 from causalrec.reporting._graph_picture import draw_graph
@@ -39,6 +39,8 @@ _KIND_WORDS = {
     "impact_ratios": "Impact ratios",
     "mitigations": "Mitigations compared",
     "simulation": "Simulation of a feedback loop",
+    "evidence_annex": "Evidence annex",
+    "model_card": "Model card",
     "tuning": "Tuning",
     "propensity": "Propensity diagnostics",
     "graph_check": "Check of a graph",
@@ -168,6 +170,8 @@ class Section:
     one_answer: bool
     """Whether the inner sections are about this one, and share its ledger."""
     doubt: bool
+    part: bool
+    """Whether it gathers tables only, which need no heading of their own."""
     glances: tuple[Glance, ...]
     glance_number: int | None
     sections: tuple[Section, ...]
@@ -186,7 +190,7 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) ->
     max_rows : MaxRows
         Longer tables are cut, and say so.
     """
-    whole = bool(result.sections) and result.kind == "study"
+    whole = bool(result.sections) and result.kind in GATHERED
     one_answer = bool(result.sections) and not whole
     names = [f"{anchor}-{i}" for i, _ in enumerate(result.sections, start=1)]
     inner = [
@@ -198,9 +202,7 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) ->
     glance_number = counters.table() if glances else None
     new, said = _news(result, counters)
     leading = tuple(
-        _diagnostic(t, counters, max_rows.diagnostics)
-        for t in result.tables
-        if _leads(result, t)
+        _diagnostic(t, counters, max_rows.diagnostics) for t in result.tables if _leads(result, t)
     )
     forest = None if whole else _forest(result, counters, max_rows.lines)
     evidence = None if whole else _evidence(result, counters, max_rows.evidence)
@@ -213,7 +215,7 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) ->
     diagnostics = tuple(
         _diagnostic(table, counters, max_rows.diagnostics)
         for table in result.tables
-        if table.figure not in _LEADING
+        if not _leads(result, table)
     )
     sections += [build(section, counters, name, max_rows) for section, name in after]
     return Section(
@@ -234,6 +236,7 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) ->
         reproduce=None if "-" in anchor else _reproduce(result),
         one_answer=one_answer,
         doubt=result.kind in DOUBTS,
+        part=result.kind.startswith(("part_", "model_card_")) and not result.rows,
         sections=tuple(sections),
     )
 
@@ -303,7 +306,8 @@ def _diagnostic(table: Table, counters: Counters, max_rows: int) -> Diagnostic:
         title=table.title,
         figure=figure,
         table=NumberedTable(counters.table(), grid),
-        folded=len(table.rows) > (_SMALL_ROWS if small or figure is None else _SMALL_ROWS // 2),
+        folded=table.name != "scope"
+        and len(table.rows) > (_SMALL_ROWS if small or figure is None else _SMALL_ROWS // 2),
         beside=figure is not None and small,
     )
 
