@@ -53,7 +53,7 @@ def policy_rows(
     sizes[LOGGED] = float(len(replay.outcome))
     rows = _described(estimate, options, level)
     notes = {name: _note(name, chosen[name]) for name in names}
-    finished = []
+    finished: list[Row] = []
     for row, name in zip(rows, (*names, LOGGED, names[0]), strict=True):
         contrast = len(finished) == len(names) + 1
         width = None if widths is None else widths["difference" if contrast else name]
