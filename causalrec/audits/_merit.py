@@ -286,33 +286,41 @@ class _Merits:
         )
 
     def add_inequity(self) -> None:
-        """Add shares of attention minus shares of merit, and the sum of their sizes."""
-        attribute = self.attribute
-        if attribute.reference is None:
+        """Add the sum over groups of |share of attention - share of merit|, and by chance."""
+        if self.attribute.reference is None:
             return
-        metric = f"inequity of attention (IAA{self.lists.at_k})"
         for estimator in self.estimates.estimators:
             suffix = "" if estimator == self.head else f" ({estimator})"
-            parents = [f"merit: {attribute.column}={x}{suffix}" for x in attribute.shown]
-            row = distance_row(
-                self._away(estimator)[list(attribute.shown[:-1])],
-                total_inequity,
-                label=f"{metric}: {attribute.column}{suffix}",
-                metric=metric,
-                population=f"{self.estimates.populations[estimator]}, groups shown",
-                estimator=estimator,
-                unit=attribute.unit,
-                n=min(attribute.counts[x] for x in attribute.shown),
-                level=self.level,
-                derived_from=parents,
-                note="sum over groups of |share of attention - share of merit|, from 0 to 2",
-            )
-            self.found.add([row], judged=False)
+            parts = "sum over groups of |share of attention - share of merit|, from 0 to 2"
+            self._add_inequity("exposure share", estimator, estimator, suffix, parts)
+        head, chance = self.head, " (uniform random lists)"
+        why = "what merit alone leaves to lists that do not look at it"
+        self._add_inequity("cells share", head, f"uniform random, {head}", chance, why)
 
-    def _away(self, estimator: str) -> Estimate:
-        """Return share of attention minus share of merit, among the groups shown."""
+    def _add_inequity(
+        self, shared: str, estimator: str, shown_as: str, suffix: str, note: str
+    ) -> None:
+        attribute, metric = self.attribute, f"inequity of attention (IAA{self.lists.at_k})"
+        of_merit = "" if estimator == self.head else f" ({estimator})"
+        row = distance_row(
+            self._away(shared, estimator)[list(attribute.shown[:-1])],
+            total_inequity,
+            label=f"{metric}: {attribute.column}{suffix}",
+            metric=metric,
+            population=f"{self.estimates.populations[estimator]}, groups shown",
+            estimator=shown_as,
+            unit=attribute.unit,
+            n=min(attribute.counts[x] for x in attribute.shown),
+            level=self.level,
+            derived_from=[f"merit: {attribute.column}={x}{of_merit}" for x in attribute.shown],
+            note=note,
+        )
+        self.found.add([row], judged=False)
+
+    def _away(self, shared: str, estimator: str) -> Estimate:
+        """Return a share minus the share of merit, among the groups shown."""
         shown, whole = self.attribute.shown, self.estimates.estimate
-        attention = normalised(whole, [self.label("exposure share", x) for x in shown])
+        attention = normalised(whole, [self.label(shared, x) for x in shown])
         merit = normalised(whole, [self.label("merit share", x, estimator) for x in shown])
         return (attention.relabel(shown) - merit.relabel(shown)).relabel(shown)
 

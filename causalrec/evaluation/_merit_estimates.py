@@ -70,9 +70,9 @@ class MeritEstimates:
     groups : tuple of Group
         One a level, sorted.
     estimate : Estimate
-        Labelled by `label`: "exposure" (attention a cell gets), "exposure share", and by estimator
-        "merit" (mean gain of a cell), "merit share", "impact" (mean of attention x gain), and
-        "listed" (share of the group's gain that is in the lists).
+        Labelled by `label`: "exposure" (attention a cell gets), "exposure share", "cells share",
+        and by estimator "merit" (mean gain of a cell), "merit share", "impact" (mean of attention x
+        gain), and "listed" (share of the group's gain that is in the lists).
     estimators : tuple of str
     populations : mapping of estimator to str
     recorded : mapping of group label to int
@@ -246,6 +246,7 @@ def _ratios(
         wanted.append((f"exposure||{name}", ("exposure", "", name), cells, cells))
         everything = ("exposure", "", "")
         wanted.append((f"exposure share||{name}", ("exposure", "", name), everything, cells))
+        wanted.append((f"cells share||{name}", cells, ("cells", "", ""), cells))
         for estimator in question.estimators:
             weight = ("weight", estimator, name)
             below = cells if estimator in OVER_CELLS else weight

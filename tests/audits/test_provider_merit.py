@@ -85,6 +85,8 @@ def test_inequity_of_attention_by_hand() -> None:
     row = found["inequity of attention (IAA@3): kind"]
     assert row.value == pytest.approx(apart)
     assert row.lower <= row.value <= row.upper
+    by_chance = found["inequity of attention (IAA@3): kind (uniform random lists)"]
+    assert by_chance.value == pytest.approx(np.abs(0.5 - merit / merit.sum()).sum())
     assert "sampling alone would give" in row.note
     assert total_inequity(np.array([[0.2, -0.3]]))[0] == pytest.approx(0.6)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.distance import jensenshannon
 
 import causalrec as cr
 from causalrec.audits import gini
@@ -95,6 +96,41 @@ def test_places_of_the_tail_are_counted_a_list() -> None:
     # The tail is c and d: two places in list 1, one in each other.
     assert found["places of the tail in a list (ACLT@10)"].value == pytest.approx(5 / 4)
     assert found["share of the tail (APLT@10)"].value == pytest.approx(5 / 8)
+
+
+def test_deviation_from_profiles_by_hand() -> None:
+    found = toy_audit(measures="deviation", user_groups="plan", estimators="naive")
+    # Of six profile cells a has three (head), b two (between), c one and d none (tail).
+    profiles = np.array([[0.5, 0.5, 0], [0.5, 0.5, 0], [1, 0, 0], [0, 0, 1]])
+    listed = np.array([[0, 0, 1], [0, 0.5, 0.5], [0, 0.5, 0.5], [0.5, 0, 0.5]])
+    each = np.array(
+        [jensenshannon(p, q, base=2) ** 2 for p, q in zip(profiles, listed, strict=True)]
+    )
+    label = "popularity deviation (UPD@10)"
+    assert found[f"{label}: everybody"].value == pytest.approx(each.mean())
+    assert found[f"{label}: plan=free"].value == pytest.approx(each[:2].mean())
+    assert found[f"{label} gap, plan: paid - free"].value == pytest.approx(
+        each[2:].mean() - each[:2].mean()
+    )
+
+
+def test_lists_drawn_from_profiles_deviate_by_their_length_alone() -> None:
+    rng = np.random.default_rng(7)
+    world = cr.simulate("music", n_users=300, n_items=60, density=0.4, random_state=0)
+    log = world.log
+    rows = rng.permutation(log.n_rows)
+    table = pd.DataFrame(
+        {
+            "user_id": log.user_ids[log.user_codes[rows]],
+            "item_id": log.item_ids[log.item_codes[rows]],
+        }
+    )
+    table["rank"] = table.groupby("user_id").cumcount() + 1
+    found = cr.audit(log, table[table["rank"] <= 5], k=5, measures="deviation")
+    row = found["popularity deviation (UPD@5): everybody"]
+    chance = found["popularity deviation (UPD@5): everybody (lists drawn from the profiles)"]
+    assert row.value > 0.02  # not zero, though the lists are parts of the profiles themselves
+    assert row.value < 1.1 * chance.value
 
 
 def test_families_are_chosen_by_name() -> None:
