@@ -83,7 +83,12 @@ def target_policy(policy: Any, log: InteractionLog) -> TargetPolicy:
     if given.ndim == 1:
         return TargetPolicy(given, None, words)
     said = str(getattr(policy, "assumption", ""))
-    return TargetPolicy(given[np.arange(log.n_rows), log.item_codes], given, words, said)
+    return TargetPolicy(of_items(given, log), given, words, said)
+
+
+def of_items(table: FloatArray, log: InteractionLog) -> FloatArray:
+    """Return the entry of the logged item of every row of a table (n_rows, n_items)."""
+    return np.asarray(np.take_along_axis(table, log.item_codes[:, None], axis=1)[:, 0])
 
 
 def _probabilities(policy: Any, log: InteractionLog, name: str) -> FloatArray:
@@ -137,7 +142,7 @@ def logging_probabilities(policy: Any, log: InteractionLog) -> FloatArray:
             f"The logging_policy has shape {given.shape}; it must be ({log.n_rows},"
             f" {log.n_items}): the probability of every item in every row."
         )
-    logged = given[np.arange(log.n_rows), log.item_codes]
+    logged = of_items(given, log)
     apart = np.abs(logged - log.logging_propensity) > 1e-4 * log.logging_propensity
     if apart.any():
         raise DataError.bad_rows(
@@ -193,14 +198,17 @@ def given_rewards(model: Any, log: InteractionLog, target: TargetPolicy) -> Rewa
         table = np.asarray(flat, dtype=np.float64).reshape(len(users), log.n_items)[at]
     else:
         table = np.asarray(model(log) if callable(model) else model, dtype=np.float64)
-    if table.shape != (log.n_rows, log.n_items) or not np.isfinite(table.sum()):
+    assert target.of_all is not None
+    found = None
+    if table.shape == (log.n_rows, log.n_items):
+        # What is not finite stays so in its row's sum, even times zero.
+        found = RewardMeans(np.einsum("ij,ij->i", target.of_all, table), of_items(table, log))
+    if found is None or not np.isfinite(found.policy.sum()):
         raise DataError(
             f"The reward model gave an array of shape {table.shape}; it must be finite and of"
             f" shape ({log.n_rows}, {log.n_items}): the mean outcome of every item in every row."
         )
-    assert target.of_all is not None
-    policy = np.einsum("ij,ij->i", target.of_all, table)
-    return RewardMeans(policy, table[np.arange(log.n_rows), log.item_codes])
+    return found
 
 
 def cross_fitted_rewards(

@@ -24,10 +24,12 @@ from causalrec.evaluation._policy_adaptive import (
 from causalrec.evaluation._policy_bernstein import Range, bernstein_widths
 from causalrec.evaluation._policy_estimators import (
     LOGGED,
+    MEAN_WEIGHT,
     RECIPES,
     PolicyEstimator,
     Replay,
     estimate_parts,
+    mean_weight,
     parts_of,
     weights_of,
 )
@@ -174,7 +176,9 @@ def policy_value(
     names = (*options.names, LOGGED)
     parameters = {name: chosen[name].parameter for name in options.names}
     parts = [(name, parts_of(replay, name, parameters.get(name))) for name in names]
-    estimate = estimate_parts(parts, options.clusters, options.sampled, level)
+    parts.append((MEAN_WEIGHT, [mean_weight(replay)]))
+    everything = estimate_parts(parts, options.clusters, options.sampled, level)
+    estimate = everything[names]
     allowed, widths = None, None
     if interval == "empirical_bernstein":
         allowed = _allowed(log, replay, largest_weight)
@@ -190,7 +194,9 @@ def policy_value(
         answer=answer_of(rows, target.words, options),
         rows=rows,
         tables=tuple(tables),
-        assumptions=assumptions_of(log, replay, target, options, clock, allowed, level),
+        assumptions=assumptions_of(
+            log, replay, target, options, everything[MEAN_WEIGHT], clock, allowed, level
+        ),
         notes=notes_of(replay, chosen, options, clock, default_model=q_model is None),
         provenance=provenance(log, random_state, options.config(parameters, n_folds)),
     )

@@ -138,7 +138,7 @@ def bernstein_widths(
 def _row_range(
     replay: Replay, name: str, parameter: float | None, allowed: Range
 ) -> tuple[float, float]:
-    """Return the least and the most that the score of a row can be."""
+    """Return the least and the most that the score of a row can be, its reward model as known."""
     low, high = allowed.outcome
     if name == LOGGED:
         return low, high
@@ -148,9 +148,10 @@ def _row_range(
         return min(0.0, largest * low), max(0.0, largest * high)
     assert replay.logged_mean is not None
     assert replay.policy_mean is not None
-    means = np.append(replay.logged_mean, replay.policy_mean)
-    least, most = min(float(means.min()), low), max(float(means.max()), high)
     carried = 1.0 if replay.above is None else allowed.weight
-    gap = most - least
-    base = (min(least, carried * least), max(most, carried * most))
-    return base[0] - largest * gap, base[1] + largest * gap
+    base = carried * replay.policy_mean
+    under = min(0.0, low - float(replay.logged_mean.max()))
+    over = max(0.0, high - float(replay.logged_mean.min()))
+    least = min(float(replay.policy_mean.min()), float(base.min()))
+    most = max(float(replay.policy_mean.max()), float(base.max()))
+    return least + largest * under, most + largest * over

@@ -26,6 +26,7 @@ PolicyEstimator = Literal[
     "sub_gaussian_dr",
 ]
 LOGGED = "logging policy"
+MEAN_WEIGHT = "mean weight"
 LOW_SUPPORT = 30.0
 """An effective sample size below this is reported as low support."""
 
@@ -203,6 +204,12 @@ def parts_of(replay: Replay, name: str, parameter: float | None) -> list[Part]:
     return [
         replace(p, numerator=held * p.numerator, denominator=held * p.denominator) for p in parts
     ]
+
+
+def mean_weight(replay: Replay) -> Part:
+    """Return the mean of the unmodified weights over rows, which should be one."""
+    whole = replay.place is None and replay.n_units == len(replay.ratio)
+    return Part(replay.ratio, replay.unit if whole else np.ones(len(replay.ratio)))
 
 
 def _normalised(replay: Replay, corrected: FloatArray, weight: FloatArray) -> list[Part]:

@@ -20,7 +20,6 @@ from causalrec.evaluation._recommenders import FloatArray
 from causalrec.evaluation._slate_models import STATEMENTS
 from causalrec.inference import Estimate
 from causalrec.results import Assumption, Row, Table, format_cell
-from causalrec.scores import Score
 
 if TYPE_CHECKING:
     from causalrec.evaluation._policy_bernstein import Range
@@ -128,6 +127,7 @@ def assumptions_of(
     replay: Replay,
     target: TargetPolicy,
     options: PolicyOptions,
+    mean_weight: Estimate,
     clock: Clock | None,
     allowed: Range | None,
     level: float,
@@ -140,7 +140,7 @@ def assumptions_of(
             " which the logging policy chose",
             status="by design",
         ),
-        _overlap(log, replay.ratio, target, options, level),
+        _overlap(log, mean_weight, target, options, level),
     ]
     if target.assumption:
         found.append(
@@ -250,16 +250,12 @@ def _plain(options: PolicyOptions, name: str) -> float | None:
 
 def _overlap(
     log: InteractionLog,
-    ratio: FloatArray,
+    mean: Estimate,
     target: TargetPolicy,
     options: PolicyOptions,
     level: float,
 ) -> Assumption:
     """Test the mean weight against one, and look for items that the log never shows."""
-    score = Score(numerator=ratio[:, None], denominator=np.ones((len(ratio), 1)))
-    first = options.sampled[0]
-    codes = {first: options.clusters[first]}
-    mean = Estimate.from_score(score, clusters=codes, sampled=(first,))
     lower, upper = mean.interval(level)[0]
     missing = never_logged_mass(log, target)
     evidence = f"The mean weight is {float(mean):.3f} [{lower:.3f}, {upper:.3f}]."

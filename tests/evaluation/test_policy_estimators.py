@@ -161,6 +161,16 @@ def test_bernstein_by_hand():
     said = next(a for a in guessed.assumptions if a.name == "known range")
     assert "the largest of this log" in said.statement
     assert said.status == "untestable"
+    doubly = cr.policy_value(
+        log,
+        target,
+        q_model=np.full((200, ITEMS), 0.25),
+        interval="empirical_bernstein",
+        largest_weight=10.0,
+    ).rows[0]
+    x = 0.25 + w * (log.outcome - 0.25)  # from .25 - 10 x .25 to .25 + 10 x .75
+    half = np.sqrt(2 * x.var(ddof=1) * log_term / 200) + 7 * 10.0 * log_term / (3 * 199)
+    assert doubly.upper - doubly.value == pytest.approx(half)
     # A gentler hand on the weights has a smaller range, so a narrower bound.
     shrunk = cr.policy_value(
         log, target, estimator="sub_gaussian_ips", tuning=0.5, interval="empirical_bernstein"
