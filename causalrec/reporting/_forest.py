@@ -263,7 +263,15 @@ class _Narrow:
         y = top + (30 if panel.name else 8)
         bottom = top + self.height(panel) - _foot(panel) + 4
         if panel.name:
-            svg.add("text", panel.name, x=0, y=top + 18, class_="panel")
+            name = fit(panel.name, self.width, 14, 1)[0]
+            svg.add(
+                "text",
+                name,
+                x=0,
+                y=top + 18,
+                class_="panel",
+                hover=panel.name if name != panel.name else "",
+            )
         _axis(svg, scale, y - 2, bottom, ticks=3)
         _truth_line(svg, panel, scale, y - 2, bottom)
         decimals = row_decimals(panel.rows)

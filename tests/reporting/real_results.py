@@ -10,9 +10,17 @@ import numpy as np
 import pandas as pd
 
 import causalrec as cr
-from causalrec.audits import decompose_gap
+from causalrec.audits import (
+    CalibratedReranker,
+    ExposureReranker,
+    compare_mitigations,
+    decompose_gap,
+    impact_ratio_table,
+    simulate_feedback,
+)
 from causalrec.effects import estimate_paths
 from causalrec.errors import CausalRecWarning
+from causalrec.reporting import evidence_annex, model_card
 from causalrec.results import Result
 
 PATH = """digraph attention {
@@ -28,7 +36,8 @@ def real_results() -> dict[str, Result]:
     with warnings.catch_warnings():
         # Small logs have few clusters and rough propensities; here only the pages matter.
         warnings.simplefilter("ignore", CausalRecWarning)
-        return {**_effects(), **_other_ways(), **_preferences(), **_policies()}
+        found = {**_effects(), **_other_ways(), **_preferences(), **_policies()}
+        return {**found, **_regulators(found["audit"])}
 
 
 def _effects() -> dict[str, Result]:
@@ -128,6 +137,37 @@ def _policies() -> dict[str, Result]:
         "total": total,
         "interference": cr.estimate_effect(log, graph, n_repeats=1).interference(log),
         "study": _study([policy, curve, total]),
+    }
+
+
+def _regulators(audit: Result) -> dict[str, Result]:
+    music: Any = cr.simulate("music", n_users=120, n_items=50, density=0.3, random_state=3)
+    train, test = music.log.split(by="cell", test_size=0.4, random_state=0)
+
+    def deployed(users: Any, items: Any) -> Any:
+        return (5100.0 - np.asarray(items, dtype=float)) / 100.0
+
+    models = {
+        "deployed": deployed,
+        "parity": ExposureReranker(deployed, "label_group", k=4).fit(train),
+        "calibrated": CalibratedReranker(deployed, "genre", tradeoff=0.9, k=4).fit(train),
+    }
+    compared = compare_mitigations(
+        test, models, accuracy="dcg@4", fairness=["exposure:label_group", "miscalibration:genre"],
+        propensity=music.potential.propensity, train=train, relevance_threshold=4,
+    )  # fmt: skip
+    ratios = impact_ratio_table(music.log, groups=["country", "age_group"], scores="rating")
+    loop = simulate_feedback(
+        music.log, {"popular": "popular", "random": "random"}, np.full((120, 50), 0.3), k=4,
+        rounds=4, n_simulations=4, item_groups="label_group", user_groups="country", repeat=True,
+    )  # fmt: skip
+    scope = {"system": "songs", "auditor": "an office", "not_audited": "the ads: no log."}
+    return {
+        "impact ratios": ratios,
+        "mitigations": compared,
+        "simulation": loop,
+        "annex": evidence_annex([audit, ratios], scope),
+        "model card": model_card([audit, compared], {"name": "songs"}),
     }
 
 

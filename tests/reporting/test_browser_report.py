@@ -35,6 +35,7 @@ REAL = (
     "heterogeneity", "validation", "policy tree", "forest", "refutation", "sensitivity",
     "interference", "interference, unknown", "instrument", "front door", "paths", "positions",
     "total", "mean", "bounds", "comparison", "evaluation", "tuning", "audit", "decomposition",
+    "impact ratios", "mitigations", "simulation", "annex", "model card",
     "policy value", "graph check", "propensity", "study",
 )  # fmt: skip
 EVERY = (*PAGES, *REAL)
