@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from causalrec.errors import StudyError
-from causalrec.evaluation._slice_cost import cost_of, cost_words
+from causalrec.evaluation._slice_cost import cost_words
 from causalrec.evaluation._slice_design import Design, SliceQuestion
 from causalrec.evaluation._slice_questions import Asked, rows_asked
 from causalrec.evaluation._slice_tables import (
@@ -25,7 +25,7 @@ from causalrec.results import Assumption, Result, format_cell, provenance
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
 
-PlannedQuestion = Literal["mean", "gap", "difference", "effect"]
+PlannedQuestion = Literal["mean", "gap", "difference", "effect", "encouragement", "position"]
 
 
 def plan_randomization(
@@ -39,6 +39,7 @@ def plan_randomization(
     metric: str = "mse",
     propensity: Any = None,
     exposure_share: float = 0.5,
+    positions: tuple[int, int] | None = None,
     items_per_user: int | None = None,
     sampled: Sequence[str] = ("user", "item"),
     level: float = 0.95,
@@ -51,9 +52,11 @@ def plan_randomization(
     log : InteractionLog
         Ratings, candidates, or impressions with logged propensities. The slice is to be drawn from
         its users and items; rows that are randomised already are not used, unless all are.
-    question : {"mean", "gap", "difference", "effect"}
+    question : {"mean", "gap", "difference", "effect", "encouragement", "position"}
         What the slice is to answer: a mean outcome; the gap in it between two groups (on candidates
-        the gap in the effect); the difference of two models' losses; the effect of exposure.
+        the gap in the effect); the difference of two models' losses; the effect of exposure, drawn
+        row by row, or by an arm that makes it likelier (the log is the pilot: two arms); the
+        outcome at one position minus that at another, exchanged by a coin.
     precision : float
         Half the width of the confidence interval that the slice is to give, in the units of the
         answer.
@@ -68,7 +71,9 @@ def plan_randomization(
     propensity : Propensity, array, column name or float, optional
         As in `evaluate`: what the log's rows are weighted by to look like the slice.
     exposure_share : float
-        On candidates, the share that the slice is to expose.
+        On candidates, the share that the slice is to expose, or to encourage.
+    positions : pair of int, optional
+        For "position".
     items_per_user : int, optional
         Default: as few as the users of the log allow, which takes the fewest cells.
     sampled : tuple
@@ -108,8 +113,12 @@ def plan_randomization(
     >>> plan["cells of the slice"].value > plan["users of the slice"].value > 100
     True
     """
-    chosen = _checked(log, precision, sampled, level, power, items_per_user)
-    rows = rows_asked(log, Asked(question, by, groups, models, metric, propensity, exposure_share))
+    chosen = _checked(log, question, precision, sampled, level, power, items_per_user)
+    rows = rows_asked(
+        log,
+        Asked(question, by, groups, models, metric, propensity, exposure_share, positions, chosen,
+              level),
+    )  # fmt: skip
     most = max(min(log.n_items, log.n_eligible // max(log.n_users, 1)), 1)
     if items_per_user is not None and items_per_user > most:
         raise StudyError(
@@ -127,8 +136,7 @@ def plan_randomization(
     error = _error_of_size([
         [asking(part) for part in parts] for parts in without_parts(*data)
     ], precision, best)  # fmt: skip
-    cost = None if rows.from_slice else cost_of(rows, chosen, level)
-    plan = SlicePlan(rows, ready, best, precision, error, cost, log.n_users)
+    plan = SlicePlan(rows, ready, best, precision, error, rows.cost, log.n_users)
     return Result(
         kind="randomization_plan",
         title=f"A randomised slice for {rows.words}",
@@ -144,7 +152,9 @@ def plan_randomization(
             None,
             {
                 "question": question, "precision": precision, "by": by, "metric": metric,
-                "exposure_share": exposure_share, "items_per_user": items_per_user,
+                "exposure_share": exposure_share,
+                "positions": None if positions is None else list(positions),
+                "items_per_user": items_per_user,
                 "sampled": list(chosen), "level": level, "power": power,
             },
         ),
@@ -153,6 +163,7 @@ def plan_randomization(
 
 def _checked(
     log: InteractionLog,
+    question: str,
     precision: float,
     sampled: Sequence[str],
     level: float,
@@ -160,7 +171,7 @@ def _checked(
     items_per_user: int | None,
 ) -> tuple[str, ...]:
     log.require("ratings", "candidates", "impressions", purpose="a plan of a randomised slice")
-    if log.kind == "impressions":
+    if log.kind == "impressions" and question != "position":
         log.require_fields(
             "logging_propensity", purpose="weighting impressions to what chance would show"
         )
@@ -232,7 +243,7 @@ def _assumptions(plan: SlicePlan) -> tuple[Assumption, ...]:
             "variances carry over",
             "users, items and noise vary in the slice as they do in the log, weighted to a random"
             " design by the propensity",
-            "by design" if plan.rows.from_slice else "untestable",
+            "by design" if plan.rows.drawn else "untestable",
         ),
         (
             "every outcome is recorded",

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from causalrec.evaluation._recommenders import FloatArray
 from causalrec.inference import Estimate
 from causalrec.results import format_cell
 from causalrec.scores import Score
 
-if TYPE_CHECKING:
-    from causalrec.evaluation._slice_questions import RowsAsked
-
 LABEL = "cost of one"
 
 
-def cost_of(rows: RowsAsked, sampled: Sequence[str], level: float) -> Estimate:
+def cost_of(
+    outcome: FloatArray, weight: FloatArray, clusters: Mapping[str, Any], level: float
+) -> Estimate:
     """Return the mean outcome of the log's rows minus that of rows drawn at random.
 
     Parameters
     ----------
-    rows : RowsAsked
-    sampled : sequence of str
+    outcome, weight : float64 (n,)
+    clusters : mapping of dimension to int array (n,)
     level : float
     """
-    both = np.column_stack([rows.outcome, rows.weight * rows.outcome])
-    share = np.column_stack([np.ones(len(rows.weight)), rows.weight])
-    clusters = {"user": rows.users, "item": rows.items}
-    joint = Estimate.from_score(
-        Score(both, share),
-        {name: clusters[name] for name in sampled},
-        ["under the log's policy", "at random"],
-        level=level,
-    )
-    return joint.difference("under the log's policy", "at random", LABEL)
+    both = np.column_stack([outcome, weight * outcome])
+    share = np.column_stack([np.ones(len(weight)), weight])
+    labels = ["under the log's policy", "at random"]
+    joint = Estimate.from_score(Score(both, share), clusters, labels, level=level)
+    return joint.difference(labels[0], labels[1], LABEL)
 
 
 def cost_words(cost: Estimate | None, cells: int, unit: str) -> str:
@@ -49,7 +44,7 @@ def cost_words(cost: Estimate | None, cells: int, unit: str) -> str:
     unit : str
     """
     if cost is None:
-        return " What that costs, a log that is random itself does not say."
+        return " What that costs, the log does not say."
     value, (lower, upper) = float(cost), cost.interval()[0].tolist()
     one = unit.removesuffix("s")
     how = "less" if value > 0 else "more"

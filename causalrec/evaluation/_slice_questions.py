@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from causalrec.errors import StudyError, near_miss
+from causalrec.errors import DataError, StudyError, near_miss
 from causalrec.evaluation._recommenders import FloatArray, contenders
 from causalrec.evaluation._setup import parts_of, propensity_of_selected
+from causalrec.evaluation._slice_cost import LABEL, cost_of
+from causalrec.evaluation._slice_effects import cost_of_exchange, encouragement, exchange
 from causalrec.evaluation.metrics import parse_metrics
 
 if TYPE_CHECKING:
+    from causalrec.inference import Estimate
     from causalrec.interactions import InteractionLog
 
 Codes = npt.NDArray[np.int64]
-QUESTIONS = ("mean", "gap", "difference", "effect")
+QUESTIONS = ("mean", "gap", "difference", "effect", "encouragement", "position")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +43,8 @@ class RowsAsked:
         Of a gap, the shares of the two groups.
     side : str
         "user" or "item": whose groups.
-    from_slice : bool
-        The rows were themselves drawn at random.
+    cost : Estimate or None
+        Of one row; None where the log has no policy to compare with.
     notes : tuple of str
     """
 
@@ -54,8 +57,13 @@ class RowsAsked:
     unit: str
     shares: tuple[float, float] | None = None
     side: str = "user"
-    from_slice: bool = False
+    cost: Estimate | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the rows were themselves drawn at random."""
+        return bool((self.weight == self.weight[0]).all())
 
     @property
     def balance(self) -> tuple[float, float]:
@@ -78,6 +86,9 @@ class Asked:
     metric: str
     propensity: Any
     exposure_share: float
+    positions: tuple[int, int] | None
+    sampled: tuple[str, ...]
+    level: float
 
     def check(self, log: InteractionLog) -> None:
         """Refuse what means nothing."""
@@ -98,9 +109,17 @@ class Asked:
                 if self.models is None
                 else "models= is for question='difference': leave it out, or ask for that."
             )
-        if self.question == "effect" and log.kind != "candidates":
+        if self.question in {"effect", "encouragement"} and log.kind != "candidates":
             raise StudyError(
                 f"An effect of exposure needs candidates, shown and not; this log is {log.kind}."
+            )
+        if self.question == "position" and log.kind != "impressions":
+            raise StudyError(f"Positions are those of impressions; this log is {log.kind}.")
+        if (self.question == "position") != (self.positions is not None):
+            raise StudyError(
+                "question='position' exchanges two places by a coin: positions=(1, 2)."
+                if self.positions is None
+                else "positions= is for question='position': leave it out, or ask for that."
             )
         if not 0.0 < self.exposure_share < 1.0:
             raise StudyError(f"exposure_share={self.exposure_share!r} must lie in (0, 1).")
@@ -117,6 +136,8 @@ def rows_asked(log: InteractionLog, asked: Asked) -> RowsAsked:
     from causalrec.nuisances import resolve_propensity, row_propensity
 
     asked.check(log)
+    if asked.question in {"encouragement", "position"}:
+        return _experiment(log, asked)
     parts = parts_of(log)
     selected, notes = parts.selected, tuple[str, ...]()
     if selected is None:  # all of it was drawn at random: it is its own pilot
@@ -135,19 +156,47 @@ def rows_asked(log: InteractionLog, asked: Asked) -> RowsAsked:
     if asked.by is not None:
         value, shares, words = _gap(used, asked, value, weight, words)
         side = used.entity_of(asked.by)
+    users, items = used.user_codes.astype(np.int64), used.item_codes.astype(np.int64)
+    codes = {"user": users, "item": items}
+    cost = cost_of(outcome, weight, {name: codes[name] for name in asked.sampled}, asked.level)
     return RowsAsked(
         value=value,
         weight=weight,
-        users=used.user_codes.astype(np.int64),
-        items=used.item_codes.astype(np.int64),
+        users=users,
+        items=items,
         outcome=outcome,
         words=words,
         unit="cells" if used.kind == "ratings" else "rows",
         shares=shares,
         side=side,
-        from_slice=selected is None,
+        cost=None if selected is None else cost,
         notes=notes,
     )
+
+
+def _experiment(log: InteractionLog, asked: Asked) -> RowsAsked:
+    """Give each row its part of an effect by encouragement or by an exchange of positions."""
+    share, cost, notes = asked.exposure_share, None, tuple[str, ...]()
+    kept = np.ones(log.n_rows, dtype=bool)
+    outcome = np.asarray(log.outcome, dtype=np.float64)
+    codes = {"user": log.user_codes.astype(np.int64), "item": log.item_codes.astype(np.int64)}
+    if asked.positions is None:
+        value, weight, words = encouragement(log, share, asked.sampled)
+        clusters = {name: codes[name] for name in asked.sampled}
+        cost = cost_of(outcome, weight, clusters, asked.level)
+        notes = ("The pilot's arms are taken to pull as strongly in the experiment.",)
+    else:
+        share = 0.5
+        value, weight, words = exchange(log, asked.positions)
+        kept = weight > 0
+        try:
+            cost = cost_of_exchange(log, asked.positions, asked.sampled, asked.level, LABEL)
+        except DataError as why:
+            notes = (f"What an exchange costs is not known here. {why}",)
+    return RowsAsked(
+        value[kept], weight[kept], codes["user"][kept], codes["item"][kept], outcome[kept], words,
+        "rows", (share, 1.0 - share), "user", cost, notes,
+    )  # fmt: skip
 
 
 def _weight(log: InteractionLog, p: FloatArray, share: float) -> FloatArray:

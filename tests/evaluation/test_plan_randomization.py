@@ -141,6 +141,48 @@ def test_every_question_has_a_plan() -> None:
     assert "does not say" in pilot.answer
 
 
+def test_an_encouragement_is_planned_from_its_pilot() -> None:
+    """At the size and share of the pilot the promised error is that of its own Wald ratio."""
+    log = cr.simulate("video", n_users=800, n_items=80, random_state=0).log
+    arms = np.asarray(log.arm).astype(str)
+    shown = {arm: float(log.exposure[arms == arm].mean()) for arm in set(arms)}
+    arm = arms == max(shown, key=shown.get)
+    share = float(arm.mean())
+    inside = np.column_stack([arm, ~arm, arm, ~arm]).astype(float)
+    values = np.column_stack([log.outcome, log.outcome, log.exposure, log.exposure])
+    means = Estimate.from_score(
+        Score(values * inside, inside), {"user": log.user_codes}, list("abcd")
+    )
+    effect, pull = means.value[0] - means.value[1], means.value[2] - means.value[3]
+    gradient = np.array([[1, -1, -effect / pull, effect / pull]]) / pull
+    wald = float(means.contrast(gradient, labels=["wald"]).standard_error[0])
+    plan = cr.plan_randomization(
+        log, "encouragement", 0.5, exposure_share=share, sampled=("user",), items_per_user=40
+    )
+    users = plan["users of the slice"].value
+    promised = plan["half width promised"].value / 1.96
+    assert promised * np.sqrt(users / 800) == pytest.approx(wald, rel=0.1)
+    assert "by encouragement" in plan.answer
+    drawn = cr.plan_randomization(log, "effect", 0.5, sampled=("user",), items_per_user=40)
+    assert drawn["users of the slice"].value < users / 4
+
+
+def test_an_exchange_of_positions_costs_what_better_items_lose_below() -> None:
+    feed = cr.simulate("social", n_users=1500, n_items=40, n_slates=10, random_state=0)
+    log = feed.log
+    plan = cr.plan_randomization(log, "position", 0.02, positions=(1, 3), sampled=("user",))
+    relevance = feed.potential.relevance[log.user_codes, log.item_codes]
+    at = [relevance[np.asarray(log.position) == r].mean() for r in (1, 3)]
+    rho = feed.potential.examination[2]
+    cost = plan["cost of a row"]
+    assert cost.lower < (1 - rho) * (at[0] - at[1]) / 4 < cost.upper
+    assert cost.lower > 0
+    # two clicks of about .4 and .2 differ by what independent rows say, a little more
+    rate = [float(np.mean(log.outcome[np.asarray(log.position) == r])) for r in (1, 3)]
+    cells = 2 * sum(p * (1 - p) for p in rate) * (1.96 / 0.02) ** 2
+    assert cells < plan["rows of the slice"].value < 2 * cells
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -150,6 +192,8 @@ def test_every_question_has_a_plan() -> None:
         ({"models": {}}, "is for question='difference'"),
         ({"question": "median"}, "no question 'median'"),
         ({"question": "effect"}, "needs candidates"),
+        ({"question": "position"}, "those of impressions"),
+        ({"positions": (1, 2)}, "is for question='position'"),
         ({"precision": 0.0}, "must be positive"),
         ({"power": 0.2}, "must lie in"),
         ({"items_per_user": 0}, "at least 1"),
