@@ -276,6 +276,19 @@ def test_every_question_speaks_at_the_level_of_the_study(tmp_path: Path) -> None
     assert "train" in audit.provenance.data, "a model is audited on what it was not trained on"
 
 
+def test_a_study_asks_for_lists_by_threshold_and_columns(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    asked = (
+        'metrics = ["precision@3", "coverage@3", "intra-list-diversity@3"]\n'
+        'relevance_threshold = 4.0\nitem_columns = ["genre"]'
+    )
+    path.write_text(MUSIC.replace('metrics = ["mse"]', asked))
+    found = run_study(path).sections[2]
+    assert {"precision@3", "coverage@3", "intra-list-diversity@3"} <= {
+        row.label for row in found.rows if row.value is not None
+    }
+
+
 UPLIFT = """
 schema_version = 1
 graph = "exposure_click"
