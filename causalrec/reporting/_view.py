@@ -42,6 +42,7 @@ _KIND_WORDS = {
     "evidence_annex": "Evidence annex",
     "model_card": "Model card",
     "tuning": "Tuning",
+    "randomization_plan": "Plan of a randomised slice",
     "propensity": "Propensity diagnostics",
     "graph_check": "Check of a graph",
     "study": "Study",

@@ -19,6 +19,7 @@ from causalrec.study._file import (
     EvaluationQuestion,
     MeanQuestion,
     PolicyQuestion,
+    RandomizationQuestion,
     StudyFile,
     UpliftQuestion,
     read_study,
@@ -185,7 +186,7 @@ def _bounds(context: Context, question: BoundsQuestion) -> Result:
 def _evaluation(context: Context, question: EvaluationQuestion) -> Result:
     _, test = context.parts
     models = {name: context.model(name) for name in question.models}
-    return causalrec.evaluate(
+    found = causalrec.evaluate(
         models,
         test,
         metrics=list(question.metrics),
@@ -197,6 +198,9 @@ def _evaluation(context: Context, question: EvaluationQuestion) -> Result:
         level=context.level,
         random_state=context.seed,
     )
+    if not question.sensitivity:
+        return found
+    return found.model_copy(update={"sections": (*found.sections, found.sensitivity())})
 
 
 def _uplift(context: Context, question: UpliftQuestion) -> Result:
@@ -269,6 +273,28 @@ def _decomposition(context: Context, question: DecompositionQuestion) -> Result:
     return found.model_copy(update={"sections": (found.refute(random_state=context.seed),)})
 
 
+def _randomization(context: Context, question: RandomizationQuestion) -> Result:
+    # Models are compared on the part of the log that they were not trained on.
+    log = context.parts[1] if question.models else context.log
+    logged = log.kind == "impressions" or question.question == "encouragement"
+    return causalrec.plan_randomization(
+        log,
+        question.question,
+        question.precision,
+        by=question.by,
+        groups=question.groups,
+        models={name: context.model(name) for name in question.models} or None,
+        metric=question.metric,
+        propensity=context.propensity_or_none() if logged else context.propensity,
+        exposure_share=question.exposure_share,
+        positions=question.positions,
+        items_per_user=question.items_per_user,
+        sampled=question.sampled,
+        level=context.level,
+        power=question.power,
+    )
+
+
 _ANSWERS: dict[type, Callable[[Context, Any], Result]] = {
     EffectQuestion: _effect,
     MeanQuestion: _mean,
@@ -278,6 +304,7 @@ _ANSWERS: dict[type, Callable[[Context, Any], Result]] = {
     PolicyQuestion: _policy,
     AuditQuestion: _audit,
     DecompositionQuestion: _decomposition,
+    RandomizationQuestion: _randomization,
 }
 
 

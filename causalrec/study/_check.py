@@ -14,6 +14,7 @@ from causalrec.study._file import (
     DecompositionQuestion,
     EffectQuestion,
     MeanQuestion,
+    RandomizationQuestion,
     UpliftQuestion,
     read_study,
 )
@@ -27,6 +28,7 @@ _NEEDS: dict[str, tuple[Kind, ...]] = {
     "policy_value": ("impressions",),
     "audit": ("ratings", "candidates", "impressions"),
     "decomposition": ("candidates",),
+    "randomization_plan": ("ratings", "candidates", "impressions"),
 }
 
 
@@ -116,6 +118,8 @@ def _columns(question: Any) -> tuple[str, ...]:
         return (*question.user_groups, *question.item_groups)
     if isinstance(question, DecompositionQuestion):
         return (question.by,)
+    if isinstance(question, RandomizationQuestion):
+        return () if question.by is None else (question.by,)
     if isinstance(question, EffectQuestion):
         return question.by if question.weights is None else (*question.by, question.weights)
     if isinstance(question, MeanQuestion) and question.by is not None:

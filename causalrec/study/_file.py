@@ -153,6 +153,8 @@ class EvaluationQuestion(_Question):
     """Outcomes from here on are relevant; metrics of lists that ask for it need it."""
     item_columns: tuple[str, ...] = ()
     """Columns of the items that intra-list-diversity and miscalibration compare."""
+    sensitivity: bool = False
+    """Whether to add how wrong the propensities may be before an order flips."""
 
 
 class UpliftQuestion(_Question):
@@ -213,6 +215,24 @@ class DecompositionQuestion(_Question):
     """Whether to add the refuters: some seconds."""
 
 
+class RandomizationQuestion(_Question):
+    """How large must a randomised slice be, for which question, and what does it cost?"""
+
+    kind: Literal["randomization_plan"]
+    question: Literal["mean", "gap", "difference", "effect", "encouragement", "position"] = "mean"
+    precision: float = Field(gt=0)
+    """Half the width of the interval that the slice is to give."""
+    by: str | None = None
+    groups: tuple[str, str] | None = None
+    models: tuple[str, ...] = ()
+    metric: Literal["mse", "mae", "log-loss"] = "mse"
+    exposure_share: float = Field(default=0.5, gt=0, lt=1)
+    positions: tuple[int, int] | None = None
+    items_per_user: int | None = Field(default=None, ge=1)
+    sampled: tuple[Literal["user", "item"], ...] = ("user", "item")
+    power: float = Field(default=0.8, ge=0.5, lt=1)
+
+
 Question = Annotated[
     EffectQuestion
     | MeanQuestion
@@ -221,7 +241,8 @@ Question = Annotated[
     | UpliftQuestion
     | PolicyQuestion
     | AuditQuestion
-    | DecompositionQuestion,
+    | DecompositionQuestion
+    | RandomizationQuestion,
     Field(discriminator="kind"),
 ]
 
@@ -247,7 +268,7 @@ class StudyFile(_Section):
             raise ValueError(f"two questions are called {repeated[0]!r}: give each its own name")
         for question in self.questions:
             asked: tuple[str, ...] = ()
-            if isinstance(question, EvaluationQuestion | UpliftQuestion):
+            if isinstance(question, EvaluationQuestion | UpliftQuestion | RandomizationQuestion):
                 asked = question.models
             elif isinstance(question, AuditQuestion) and question.model:
                 asked = (question.model,)
