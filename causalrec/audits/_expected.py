@@ -36,8 +36,8 @@ WORDS = (
     " lists, so that a small number of them does not raise it."
 )
 OF_DR = (
-    " By DR the count of relevant items is the outcome model's, corrected to first order: where"
-    " users differ in it beyond what the outcome model knows, the loss is off."
+    " By DR the count of relevant items is the outcome model's, corrected to second order: where"
+    " users differ in it far beyond what the outcome model knows, the loss is off."
 )
 NO_SNIPS = (
     " By weights alone they are not estimated: how many items are relevant to a user enters by a"

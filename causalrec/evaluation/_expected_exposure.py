@@ -6,14 +6,16 @@ relevant item is due a = V(m) / m, each other item b = (V(n) - V(m)) / (n - m). 
 EED = sum e^2, relevance EER = 2 sum e e*, loss EEL = sum (e - e*)^2 = EED - EER + sum e*^2.
 
 How many items are relevant is not seen. All three are functions of m and of sums over relevant
-items, so the doubly robust version takes the outcome model's chances and adds the slope of the
-function times the weighted residuals: a one-step estimate, right to first order if either model is.
+items, so the doubly robust version takes the outcome model's chances, and adds the slope of the
+function times the weighted residuals and half its curvature times their products over pairs of
+different cells: right to second order in what the outcome model misses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,61 +49,80 @@ class Due:
     places: FloatArray
     n: FloatArray
 
-    def attention(self, m: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return V(m), linear between whole numbers, and its slope."""
-        whole = np.r_[0.0, np.cumsum(self.places)]
+    def attention(self, m: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return V(m), linear between whole numbers, its slope, and the slope's change."""
+        whole, following = np.r_[0.0, np.cumsum(self.places)], np.r_[self.places, 0.0, 0.0]
         at = np.clip(np.floor(m).astype(np.int64), 0, len(self.places))
-        slope = np.r_[self.places, 0.0][at]
-        return whole[at] + (m - at) * slope, slope
+        slope = following[at]
+        return whole[at] + (m - at) * slope, slope, following[at + 1] - slope
 
-    def of_items(
-        self, m: FloatArray
-    ) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
-        """Return what a relevant item and another one are due, each with its slope in m."""
-        (reached, slope), (whole, _) = self.attention(m), self.attention(self.n)
+    def of_items(self, m: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return what a relevant item is due, and another one: (3, users) each.
+
+        The value, its first and its second derivative in m.
+        """
+        (reached, slope, bend), whole = self.attention(m), self.attention(self.n)[0]
         rest = self.n - m
         some, left = m > 0, rest > 0
         inside, outside = np.where(some, m, 1.0), np.where(left, rest, 1.0)
         a = np.where(some, reached / inside, self.places[0])
         b = np.where(left, (whole - reached) / outside, 0.0)
+        da = np.where(some, (slope - a) / inside, 0.0)
+        db = np.where(left, (b - slope) / outside, 0.0)
         return (
-            (a, np.where(some, (slope - a) / inside, 0.0)),
-            (b, np.where(left, (b - slope) / outside, 0.0)),
+            np.stack([a, da, np.where(some, (bend - 2.0 * da) / inside, 0.0)]),
+            np.stack([b, db, np.where(left, (2.0 * db - bend) / outside, 0.0)]),
         )
 
 
-def exposure_losses(
-    exposure: FloatArray, relevant: FloatArray, sizes: FloatArray, due: Due
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return EER and EEL - EED of parts of each user's items, and their slopes.
+class ExposureLoss:
+    """EER, and EEL - EED, as functions of how many items of each part are relevant.
 
     Parameters
     ----------
     exposure, relevant, sizes : float64 arrays (users, parts)
         Attention, relevant items and items of each part: single items, or groups summed first.
     due : Due
-
-    Returns
-    -------
-    relevance, rest : float64 arrays (users,)
-        EER, and EEL - EED.
-    slopes : float64 array (2, users, parts)
-        Of both, in the relevant items of each part.
     """
-    m = relevant.sum(axis=1)
-    (a, da), (b, db) = ((x[:, None], dx[:, None]) for x, dx in due.of_items(np.minimum(m, due.n)))
-    target = relevant * a + (sizes - relevant) * b
-    common = relevant * da + (sizes - relevant) * db  # slope of every part's target in m
 
-    def total(values: FloatArray) -> FloatArray:
-        return np.asarray(values.sum(axis=1, keepdims=True))
+    def __init__(
+        self, exposure: FloatArray, relevant: FloatArray, sizes: FloatArray, due: Due
+    ) -> None:
+        m = np.minimum(relevant.sum(axis=1), due.n)
+        (a, da, dda), (b, db, ddb) = (x[:, :, None] for x in due.of_items(m))
+        others = sizes - relevant
+        self.exposure = exposure
+        self.target = relevant * a + others * b
+        self.apart, self.apart_changes = a - b, da - db
+        self.common = relevant * da + others * db  # slope of every part's target in m
+        self.bend = relevant * dda + others * ddb
 
-    relevance = 2.0 * total(exposure * target)
-    rest = total(np.square(target)) - relevance
-    slope_of_relevance = 2.0 * (exposure * (a - b) + total(exposure * common))
-    slope_of_square = 2.0 * (target * (a - b) + total(target * common))
-    slopes = np.stack([slope_of_relevance, slope_of_square - slope_of_relevance])
-    return relevance[:, 0], rest[:, 0], slopes
+    def value(self) -> FloatArray:
+        """Return both, (2, users)."""
+        relevance = 2.0 * (self.exposure * self.target).sum(axis=1)
+        return np.stack([relevance, np.square(self.target).sum(axis=1) - relevance])
+
+    def first_order(self, step: FloatArray) -> FloatArray:
+        """Return the change of both along a step in the relevant items of each part, (2, users)."""
+        moved = step * self.apart + self.common * step.sum(axis=1, keepdims=True)
+        relevance = 2.0 * (self.exposure * moved).sum(axis=1)
+        return np.stack([relevance, 2.0 * (self.target * moved).sum(axis=1) - relevance])
+
+    def second_order(self, step: FloatArray, own: FloatArray) -> FloatArray:
+        """Return half the curvature along a step, less `own` on the diagonal, (2, users)."""
+        total = step.sum(axis=1, keepdims=True)
+        moved = step * self.apart + self.common * total
+        turned = 2.0 * step * total * self.apart_changes + self.bend * np.square(total)
+        # The diagonal: each part's own second derivatives, of the target and of its square.
+        of_one = own.sum(axis=1, keepdims=True)
+        turned = turned - 2.0 * own * self.apart_changes - self.bend * of_one
+        squares = (
+            np.square(moved).sum(axis=1)
+            - (own * (np.square(self.apart) + 2.0 * self.apart * self.common)).sum(axis=1)
+            - of_one[:, 0] * np.square(self.common).sum(axis=1)
+        )
+        relevance = (self.exposure * turned).sum(axis=1)
+        return np.stack([relevance, squares + (self.target * turned).sum(axis=1) - relevance])
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,10 +189,13 @@ def expected_exposure(
         for name in dense.estimators:
             expected, residual = sums[f"relevant|{name}"], sums[f"residual|{name}"]
             for given, exposure in (("", sums["exposure"]), ("even ", even)):
-                *values, slopes = exposure_losses(exposure, expected, sums["size"], due)
-                moved = (slopes * residual[None]).sum(axis=2)
-                for quantity, value, step in zip(("eer", "rest"), values, moved, strict=True):
-                    kept.setdefault(f"{given}{quantity}|{name}", []).append(value + step)
+                loss = ExposureLoss(exposure, expected, sums["size"], due)
+                values = loss.value()
+                if name == "dr":
+                    values = values + loss.first_order(residual)
+                    values = values + loss.second_order(residual, sums["own"])
+                for quantity, value in zip(("eer", "rest"), values, strict=True):
+                    kept.setdefault(f"{given}{quantity}|{name}", []).append(value)
     joined = {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in kept.items()}
 
     def by_estimator(quantity: str) -> dict[str, FloatArray]:
@@ -200,6 +224,23 @@ class _Dense:
         """What relevance can be told by, here."""
         return [e for e in self.evaluator.question.estimators if e in ("naive", "plain", "dr")]
 
+    @cached_property
+    def calibration(self) -> float:
+        """Weighted relevance of the recorded cells over the outcome model's, before curvature.
+
+        The expansion is about the model's counts: right on average, what is left is of third order.
+        """
+        question, imputation = self.evaluator.question, self.evaluator.imputation
+        assert imputation is not None
+        gain, above, below = Gain(question.threshold), 0.0, 0.0
+        for block in self.evaluator.source.blocks(Coverage()):
+            kept = block.take(block.member & block.observed)
+            mean = imputation.cells(question.log, kept.users, kept.items)
+            chance = np.clip(imputation.law.gain(mean, gain), 0.0, 1.0)
+            above += float((gain.of(kept.outcome) / kept.propensity).sum())
+            below += float((chance / kept.propensity).sum())
+        return above / below if below > 0.0 else 1.0
+
     def of(self, block: CellBlock) -> tuple[Codes, dict[str, FloatArray]]:
         """Return the users of a block who have a list, and their sums (users, parts)."""
         log, given = self.evaluator.question.log, self.attention
@@ -227,8 +268,12 @@ class _Dense:
             if name == "dr":
                 assert block.mean is not None
                 assert self.evaluator.imputation is not None
-                chance = np.clip(self.evaluator.imputation.law.gain(block.mean, gain), 0.0, 1.0)
-                residual = block.observed / block.propensity * (value - chance)
+                chance = self.evaluator.imputation.law.gain(block.mean, gain)
+                chance = np.clip(chance * self.calibration, 0.0, 1.0)
+                inverse = block.observed / block.propensity
+                residual = inverse * (value - chance)
+                # What a cell's own square adds beyond the variance of its relevance is noise.
+                found["own"] = summed(np.square(residual) - inverse * np.square(value - chance))
             found[f"relevant|{name}"], found[f"residual|{name}"] = summed(chance), summed(residual)
         return users.astype(np.int64), found
 
