@@ -103,7 +103,8 @@ def rows_from_estimate(
     bounds = estimate.interval(level)
     p_values = None if null is None else estimate.p_value(null)
     # Where it is known, a row shows the clusters behind itself, not those behind all labels.
-    clusters = getattr(estimate, "clusters_by_label", estimate.clusters)
+    by_label = getattr(estimate, "clusters_by_label", None)
+    clusters = estimate.clusters if by_label is None else by_label
     rows = []
     for i, label in enumerate(estimate.labels):
         status = cast("RowStatus", estimate.status[i])
