@@ -24,6 +24,7 @@ from causalrec.audits._gaps import Found
 from causalrec.audits._group_means import add_group_means, add_shown_means
 from causalrec.audits._list_measures import add_list_measures
 from causalrec.audits._lists import Lists, lists_of_log, lists_of_model, lists_of_table
+from causalrec.audits._measures import NOT_OF_LISTS
 from causalrec.audits._options import AuditQuestion, is_of_items, means_under_exposure
 from causalrec.audits._robustness import add_robustness, said_of_robustness
 from causalrec.audits._spread import table_of_spreads
@@ -220,7 +221,7 @@ class Auditor:
     def _add_lists(self) -> None:
         question, lists = self.question, self.lists
         if lists is None:
-            if question.log.kind == "ratings":
+            if question.log.kind == "ratings" and question.given is None:
                 self.notes.append(
                     "A rating log does not record what was shown: exposure and popularity need a"
                     " model or lists."
@@ -300,6 +301,8 @@ def _family(size: int) -> str:
 
 def _lists_of(question: AuditQuestion) -> Lists | None:
     log, given = question.log, question.given
+    if not set(question.measures) - NOT_OF_LISTS:
+        return None
     if given is None:
         found = lists_of_log(log, browsing=question.browsing)
         if found is None and log.kind == "positives":

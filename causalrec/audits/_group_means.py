@@ -61,7 +61,7 @@ def add_group_means(
             for estimator in by_group.estimators:
                 measures[estimator] = Measure(
                     attribute=attribute,
-                    estimate=by_group.estimate,
+                    estimate=by_group.estimates[metric],
                     labels={
                         name: by_group.label(metric, estimator, groups[name])
                         for name in attribute.levels

@@ -20,6 +20,8 @@ MEASURES = {
     "trends": "concentration, entropy and gaps from window to window, where there are timestamps",
 }
 DEFAULT = ("popularity", "concentration", "exposure")
+NOT_OF_LISTS = frozenset({"unfairness", "trends"})
+"""Families of predictions and of a log's rows: for these alone no lists are made."""
 
 
 def checked_measures(asked: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -131,7 +131,9 @@ def _critical(by_group: GroupEstimates, attribute: Attribute, metric: str) -> di
     found = {}
     for level in attribute.compared:
         assert attribute.reference is not None
-        gap = by_group.estimate.difference(labels[level], labels[attribute.reference], "gap")
+        gap = by_group.estimates[metric].difference(
+            labels[level], labels[attribute.reference], "gap"
+        )
         lower, upper = gap.interval()[0].tolist()
         error = float(gap.standard_error[0])
         if error > 0.0 and np.isfinite(upper - lower):

@@ -181,7 +181,7 @@ def accumulate(
             weight = _weight(estimator, block)
             for group in groups:
                 weights[estimator, group.label].add(weight * _inside(block, group))
-    _refuse_empty(weights)
+    refuse_empty(weights)
     if of_slice is not None:
         of_slice.write(totals, by_design=not sampled)
     estimate = totals.to_estimate(
@@ -344,7 +344,8 @@ def _recorded_share(source: CellSource, estimator: str) -> float:
     return min(1.0, len(log.observed_cells()) / max(source.log.n_eligible, 1))
 
 
-def _refuse_empty(weights: dict[tuple[str, str], Weights]) -> None:
+def refuse_empty(weights: Mapping[tuple[str, str], Weights]) -> None:
+    """Raise where an estimator has no recorded cell of everybody."""
     for (estimator, group), found in weights.items():
         if not group and not found.n:
             raise DataError(

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from causalrec.errors import StudyError
 from causalrec.evaluation._common_support import common_support, shared_words
-from causalrec.evaluation._engine import Sums, Weights, accumulate
+from causalrec.evaluation._engine import NEEDS_EVERY_CELL, Sums, Weights, accumulate
 from causalrec.evaluation._evaluation_options import EvaluationQuestion, estimators_for
 from causalrec.evaluation._evaluator import Evaluator
+from causalrec.evaluation._group_rows import GroupRows
 from causalrec.evaluation._groups import EVERYBODY, Group, groups_by
 from causalrec.evaluation._law import GainForm
 from causalrec.evaluation._recommenders import contenders
-from causalrec.evaluation._sensitivity import Recorded, recorded
+from causalrec.evaluation._sensitivity import Recorded
 from causalrec.evaluation._setup import parts_of
 from causalrec.evaluation._terms import OutcomeTerm, Term
 from causalrec.evaluation.metrics import parse_metrics
@@ -40,8 +42,8 @@ class GroupEstimates:
     column : str
     groups : tuple of Group
         One a level, sorted.
-    estimate : Estimate
-        Labelled by `label`; attributes that share population and clusters share it.
+    estimates : mapping of metric to Estimate
+        Labelled by `label`: every estimator in every group, with their covariances.
     metrics, estimators : tuple of str
     populations : mapping of estimator to str
         Whom its numbers speak of.
@@ -54,7 +56,7 @@ class GroupEstimates:
 
     column: str
     groups: tuple[Group, ...]
-    estimate: Estimate
+    estimates: Mapping[str, Estimate]
     metrics: tuple[str, ...]
     estimators: tuple[str, ...]
     populations: Mapping[str, str]
@@ -148,7 +150,7 @@ def group_estimates(
     >>> by_country, = group_estimates(
     ...     world.log, "country", estimators=["snips"], propensity=world.potential.propensity).found
     >>> a, b = (by_country.label("mean", "snips", group) for group in by_country.groups)
-    >>> by_country.estimate.difference(a, b, "A - B").labels
+    >>> by_country.estimates["mean"].difference(a, b, "A - B").labels
     ('A - B',)
     """
     log.require("ratings", "candidates", purpose="numbers over cells, recorded or not, by group")
@@ -201,6 +203,7 @@ class _Grouped:
     metrics: tuple[str, ...]
     columns: tuple[str, ...]
     provider_columns: tuple[str, ...]
+    kept: dict[str, GroupRows] = field(default_factory=dict)
 
     def run(self) -> GroupAnswers:
         """Accumulate once for each distinct pair of population and clusters."""
@@ -224,9 +227,27 @@ class _Grouped:
         said_of_runs: dict[str, list[str]] = {}
         for (_, by_provider), columns in runs.items():
             together = tuple(group for column in columns for group in groups[column])
-            sums = self._accumulate(common[columns[0]][0], together, by_provider)
+            shared = common[columns[0]][0]
+            if self._needs_every_cell:
+                sums = self._accumulate(shared, together, by_provider)
+                by_column = {
+                    column: dict.fromkeys(self.metrics, sums.estimate) for column in columns
+                }
+            else:
+                rows = self._rows(shared)
+                weights_of = {
+                    name: one
+                    for column in columns
+                    for name, one in rows.weights_by(
+                        groups[column], evaluator.question.estimators
+                    ).items()
+                }
+                by_column = {c: self._by_rows(rows, groups[c], by_provider) for c in columns}
+                sums = Sums(next(iter(by_column[columns[0]].values())), rows.coverage, weights_of)
             for column in columns:
-                found[column] = self._found(column, groups[column], sums, common[column])
+                found[column] = self._found(
+                    column, groups[column], by_column[column], sums, common[column]
+                )
             stated = stated or evaluator.stated(sums)
             said_of_runs[", ".join(columns)] = evaluator.notes(sums)
         notes += _once(said_of_runs)
@@ -240,17 +261,61 @@ class _Grouped:
         )
 
     def _recorded(self, metric: str, support: Support | None) -> Recorded | None:
-        term = OutcomeTerm() if metric == MEAN else self.terms[metric]
-        if term.base(np.zeros(0)) is not None:
+        rows = self._rows(support)
+        if metric in rows.bases:
             return None
-        found = recorded(replace(self.evaluator.source, support=support), term)
-        return replace(found, per_user=term.per_user)
+        per_user = metric in self.terms and self.terms[metric].per_user
+        return Recorded(
+            rows.users, rows.items, rows.values[metric], rows.propensity, rows.coverage, per_user
+        )
 
-    @property
+    def _rows(self, support: Support | None) -> GroupRows:
+        """Return the recorded rows of a population, made once."""
+        name = "" if support is None else support.hash
+        if name not in self.kept:
+            terms = {MEAN: OutcomeTerm(), **self.terms}
+            source = replace(self.evaluator.source, support=support)
+            self.kept[name] = GroupRows.of(source, tuple(terms.values()))
+        return self.kept[name]
+
+    @cached_property
     def terms(self) -> dict[str, Term]:
         """The metrics as terms."""
         known = {term.metric: term for term in self.evaluator.terms()}
         return {name: OutcomeTerm() if name == MEAN else known[name] for name in self.metrics}
+
+    @property
+    def _list_of_terms(self) -> tuple[Term, ...]:
+        return tuple(self.terms.values())
+
+    @property
+    def _needs_every_cell(self) -> bool:
+        question = self.evaluator.question
+        return bool(NEEDS_EVERY_CELL & set(question.estimators)) or not question.sampled
+
+    def _by_rows(
+        self, rows: GroupRows, groups: Sequence[Group], by_provider: bool
+    ) -> dict[str, Estimate]:
+        """Return every metric by every estimator in the groups of one attribute."""
+        question = self.evaluator.question
+        log = question.log
+        clusters = {"user": rows.users.astype(np.int64), "item": rows.items.astype(np.int64)}
+        if by_provider and log.provider is not None:
+            clusters["provider"] = log.provider[rows.items].astype(np.int64)
+        sampled = ("provider" if by_provider and s == "item" else s for s in question.sampled)
+        chosen = {name: clusters[name] for name in sampled}
+        return {
+            name: rows.estimate(
+                term,
+                question.estimators,
+                groups,
+                clusters=chosen,
+                level=question.level,
+                one_row_per_cell=not by_provider
+                and (log.kind == "ratings" or log.one_row_per_cell),
+            )
+            for name, term in self.terms.items()
+        }
 
     def _accumulate(
         self, support: Support | None, groups: Sequence[Group], by_provider: bool
@@ -259,7 +324,7 @@ class _Grouped:
         sampled = tuple("provider" if by_provider and s == "item" else s for s in question.sampled)
         return accumulate(
             replace(evaluator.source, support=support),
-            tuple(self.terms.values()),
+            self._list_of_terms,
             question.estimators,
             groups=(EVERYBODY, *groups),
             law=None if evaluator.imputation is None else evaluator.imputation.law,
@@ -272,6 +337,7 @@ class _Grouped:
         self,
         column: str,
         groups: tuple[Group, ...],
+        estimates: Mapping[str, Estimate],
         sums: Sums,
         common: tuple[Support | None, int],
     ) -> GroupEstimates:
@@ -284,7 +350,7 @@ class _Grouped:
         return GroupEstimates(
             column=column,
             groups=groups,
-            estimate=sums.estimate,
+            estimates=estimates,
             metrics=self.metrics,
             estimators=estimators,
             populations=population,

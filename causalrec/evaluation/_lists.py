@@ -54,6 +54,8 @@ def lists_of_cells(
     >>> lists_of_cells(np.array([1, 0, 1]), np.array([4, 4, 2]), np.array([0.5, 0.1, 0.5]))
     array([2, 1, 1])
     """
+    if len(users) and (np.diff(users.astype(np.int64) * (int(items.max()) + 1) + items) > 0).all():
+        return _of_sorted_cells(users, score)
     order = np.lexsort((items, -score, users))
     sorted_users = users[order]
     starts = np.r_[True, sorted_users[1:] != sorted_users[:-1]]
@@ -61,3 +63,19 @@ def lists_of_cells(
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order)) - first + 1
     return place
+
+
+def _of_sorted_cells(
+    users: npt.NDArray[np.integer], score: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """Rank cells that come user by user, items in order: each user a row of a matrix.
+
+    Rows are filled up with what is placed last, so a stable sort leaves the places as they are.
+    """
+    starts = np.flatnonzero(np.r_[True, users[1:] != users[:-1]])
+    lengths = np.diff(np.r_[starts, len(users)])
+    row = np.repeat(np.arange(len(starts)), lengths)
+    column = np.arange(len(users)) - np.repeat(starts, lengths)
+    filled = np.full((len(starts), int(lengths.max())), -np.inf)
+    filled[row, column] = score
+    return places(filled)[row, column]
