@@ -56,7 +56,7 @@ def plan_rows(plan: SlicePlan) -> tuple[Row, ...]:
     best, unit, level = plan.best, plan.rows.unit, plan.ready.level
     factor = math.exp(1.96 * plan.error) if math.isfinite(plan.error) else None
 
-    def size(label: str, value: float, *, varies: bool = False) -> Row:
+    def size(label: str, value: float, metric: str, *, varies: bool = False) -> Row:
         wide = factor if varies else None
         return Row(
             label=label,
@@ -64,29 +64,32 @@ def plan_rows(plan: SlicePlan) -> tuple[Row, ...]:
             lower=None if wide is None else value / wide,
             upper=None if wide is None else value * wide,
             level=0.95 if varies else level,
-            metric="size of the slice",
+            metric=metric,
             unit="",
             estimator="variance components",
             interval_method="jackknife over users and items, of the logarithm" if wide else "",
         )
 
     found = [
-        size(f"{unit} of the slice", best.cells, varies=True),
-        size("users of the slice", best.users, varies=True),
-        size("items a user", best.items_per_user),
-        size("design effect", best.effect),
-        size("half width promised", best.half_width),
-        size("detectable difference", best.detectable),
+        size(f"{unit} of the slice", best.cells, "size of the slice", varies=True),
+        size("users of the slice", best.users, "size of the slice", varies=True),
+        size("items a user", best.items_per_user, "shape of the slice"),
+        size("design effect", best.effect, "shape of the slice"),
+        size("half width promised", best.half_width, "precision"),
+        size("detectable difference", best.detectable, "precision"),
     ]
     if plan.cost is not None:
         lower, upper = plan.cost.interval()[0].tolist()
         one = unit.removesuffix("s")
-        for label, times in ((f"cost of a {one}", 1), ("cost of the slice", best.cells)):
+        for label, of, times in (
+            (f"cost of a {one}", f"outcome lost a {one}", 1),
+            ("cost of the slice", "outcome lost in all", best.cells),
+        ):
             found.append(Row(
                 label=label, value=times * float(plan.cost),
                 standard_error=times * float(plan.cost.standard_error[0]),
                 lower=_finite(times * lower), upper=_finite(times * upper), level=level,
-                metric="outcome lost", unit=unit, n=len(plan.rows.outcome),
+                metric=of, unit=unit, n=len(plan.rows.outcome),
                 estimator="naive - snips",
                 status=plan.cost.status[0],
             ))  # fmt: skip
