@@ -291,6 +291,15 @@ def test_rates_alone_are_checked_as_far_as_they_go() -> None:
 # ---------------------------------------------------------------------- known truth
 
 
+def _covers_as_rows(row: cr.results.Row, found: cr.Result, true: dict[str, float]) -> bool:
+    """Return whether the delta interval of independent rows holds the truth (Bonferroni over 6)."""
+    counts = found.tables[0].to_frame().set_index("category")
+    own, highest = row.label.split("=")[1][0], row.label.split(" / ")[1]
+    n, rate = counts.loc[[own, highest], "n"], counts.loc[[own, highest]].iloc[:, 2].astype(float)
+    error = np.sqrt(((1 - rate) / (n.astype(float) * rate)).sum())
+    return abs(np.log(row.value / true[own])) <= stats.norm.ppf(1 - 0.025 / 6) * error
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scoring", [False, True])
 def test_intervals_of_ratios_cover(scoring: bool) -> None:
@@ -310,7 +319,7 @@ def test_intervals_of_ratios_cover(scoring: bool) -> None:
     truth = crossing.sf(middle if scoring else 0.3)
     users = pd.DataFrame({"user_id": range(n_users), "group": np.array(list("abcd"))[own]})
     items = pd.DataFrame({"item_id": range(rows)})
-    held = 0
+    held, independent = 0, 0
     for _ in range(replicates):
         score = (shift[own] + rng.normal(size=n_users))[:, None] + rng.normal(size=(n_users, rows))
         events = pd.DataFrame(
@@ -330,5 +339,8 @@ def test_intervals_of_ratios_cover(scoring: bool) -> None:
         true = dict(zip("abcd", truth / truth["abcd".index(highest)], strict=True))
         ratios = [row for row in found.rows if row.metric == "impact ratio"]
         held += all(row.lower <= true[row.label.split("=")[1][0]] <= row.upper for row in ratios)
+        independent += all(_covers_as_rows(row, found, true) for row in ratios)
     low, high = stats.binom(replicates, 0.95).ppf([0.0005, 0.9995]) / replicates
+    # Where the rows of a user are taken as independent, the same band fails.
+    assert independent / replicates < 0.85
     assert low <= held / replicates <= 1.0 if scoring else low <= held / replicates <= high
