@@ -21,6 +21,7 @@ from causalrec.evaluation._policy_adaptive import (
     stabilising_weights,
     time_order,
 )
+from causalrec.evaluation._policy_assumptions import assumptions_of, beyond_support
 from causalrec.evaluation._policy_bernstein import Range, bernstein_widths
 from causalrec.evaluation._policy_estimators import (
     LOGGED,
@@ -38,7 +39,6 @@ from causalrec.evaluation._policy_rows import policy_rows
 from causalrec.evaluation._policy_tuning import Chosen, TuningRule, choose_parameter
 from causalrec.evaluation._policy_words import (
     answer_of,
-    assumptions_of,
     notes_of,
     tuning_table,
     weights_table,
@@ -187,16 +187,16 @@ def policy_value(
     rows = policy_rows(estimate, replay, chosen, options, widths, level)
     weight = weights_of(replay, options.names[0], parameters[options.names[0]])
     tables: list[Table] = [weights_table(log, replay, weight, target, shown), *tuning_table(chosen)]
+    weights = everything[MEAN_WEIGHT]
+    assumptions = assumptions_of(log, replay, target, options, weights, clock, allowed, level)
     result = Result(
         kind="policy_value",
         title=f"Value of {target.words}",
         question=f"What would the mean outcome of {options.unit} be under {target.words}?",
-        answer=answer_of(rows, target.words, options),
+        answer=answer_of(rows, target.words, options) + beyond_support(assumptions, weights),
         rows=rows,
         tables=tuple(tables),
-        assumptions=assumptions_of(
-            log, replay, target, options, everything[MEAN_WEIGHT], clock, allowed, level
-        ),
+        assumptions=assumptions,
         notes=notes_of(replay, chosen, options, clock, default_model=q_model is None),
         provenance=provenance(log, random_state, options.config(parameters, n_folds)),
     )

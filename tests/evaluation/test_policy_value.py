@@ -106,6 +106,7 @@ def test_mass_without_support_is_found():
     overlap = next(a for a in result.assumptions if a.name == "overlap")
     assert overlap.status == "violated"
     assert "50.00% of the policy's mass" in overlap.evidence
+    assert "of what the policy would show is never shown" in result.answer
 
 
 def test_a_feed_with_known_clicks():
