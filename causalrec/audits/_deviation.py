@@ -24,6 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 SHARE_OF_ENDS = 0.2
 N_RANDOM = 20
+METRIC = "popularity deviation (UPD"
 WORDS = (
     "The popularity deviation of a user (UPD; Abdollahpouri et al. 2021) is the divergence of"
     " Jensen and Shannon, in bits, of the parts of the list from those of the profile: head (the"
@@ -58,24 +59,7 @@ def add_deviation(
     shown = listed[users] / listed[users].sum(axis=1, keepdims=True)
     value = jensen_shannon(shown, own)
     chance = _by_chance(own, listed[users].sum(axis=1), np.random.default_rng(random_state))
-    metric = f"popularity deviation (UPD{lists.at_k})"
-    estimator = "lists" if lists.k is not None else "log"
-    population = f"{lists.words}, against the users' profiles"
-    everybody = Estimate.from_score(
-        Score(value), {"user": users}, labels=[f"{metric}: {EVERYBODY}"], level=level
-    )
-    rows = rows_from_estimate(
-        everybody,
-        metric=metric,
-        population=population,
-        estimator=estimator,
-        unit="users",
-        level=level,
-        null=None,
-        n={everybody.labels[0]: len(users)},
-        interval_method=f"t, {clustered(everybody)}",
-    )
-    found.add([*rows, _reference(rows[0], float(chance.mean()))], judged=False)
+    _add_everybody(found, lists, users, value, float(chance.mean()), level)
     for attribute in attributes:
         by_group = Estimate.from_score(
             Score(value),
@@ -89,13 +73,34 @@ def add_deviation(
             attribute=attribute,
             estimate=by_group,
             labels={name: name for name in attribute.levels},
-            metric=metric,
-            estimator=estimator,
-            population=population,
+            metric=f"{METRIC}{lists.at_k})",
+            estimator="lists" if lists.k is not None else "log",
+            population=f"{lists.words}, against the users' profiles",
         )
         add_values(found, measure, level, at_least=0.0)
         add_differences(found, measure, level)
     return WORDS
+
+
+def _add_everybody(
+    found: Found, lists: Lists, users: Codes, value: FloatArray, chance: float, level: float
+) -> None:
+    metric = f"{METRIC}{lists.at_k})"
+    everybody = Estimate.from_score(
+        Score(value), {"user": users}, labels=[f"{metric}: {EVERYBODY}"], level=level
+    )
+    rows = rows_from_estimate(
+        everybody,
+        metric=metric,
+        population=f"{lists.words}, against the users' profiles",
+        estimator="lists" if lists.k is not None else "log",
+        unit="users",
+        level=level,
+        null=None,
+        n={everybody.labels[0]: len(users)},
+        interval_method=f"t, {clustered(everybody)}",
+    )
+    found.add([*rows, _reference(rows[0], chance)], judged=False)
 
 
 def _parts(

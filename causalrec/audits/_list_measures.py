@@ -64,16 +64,7 @@ def add_list_measures(
     if "exposure" in asked:
         added.tables += add_exposure(found, lists, log, items, sampled, level)
     if "concentration" in asked:
-        measured = concentration(
-            lists,
-            log.n_items,
-            popularity.tail,
-            sampled=sampled,
-            level=level,
-            random_state=question.seed,
-        )
-        found.add(measured.rows, judged=False)
-        added.tables.append(measured.lorenz)
+        added.tables.append(_add_concentration(found, question, lists, popularity))
     if "popularity" in asked:
         added.tables += add_popularity(found, lists, popularity, log, users, sampled, level)
     if "deviation" in asked:
@@ -105,6 +96,22 @@ def add_list_measures(
         )
     )
     return added
+
+
+def _add_concentration(
+    found: Found, question: AuditQuestion, lists: Lists, popularity: Popularity
+) -> Table:
+    """Add how concentrated attention is; return its Lorenz curve."""
+    measured = concentration(
+        lists,
+        question.log.n_items,
+        popularity.tail,
+        sampled=question.sampled,
+        level=question.level,
+        random_state=question.seed,
+    )
+    found.add(measured.rows, judged=False)
+    return measured.lorenz
 
 
 def _add_relevant(

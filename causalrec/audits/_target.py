@@ -260,38 +260,12 @@ def _add(
     sampled: Sequence[str],
     level: float,
 ) -> list[Line]:
-    attribute, column = one.attribute, one.attribute.column
+    """Add the shares of one attribute and their distance; return lines of the table."""
+    column = one.attribute.column
     apart = away_from_target(lists, log, one, sampled, level)
-    estimator = "lists" if lists.k is not None else "log"
-    population = f"{lists.words}, groups shown"
     metric = f"share of attention minus target{lists.at_k}"
     away = apart.relabel([f"{metric}: {column}={name}" for name in one.levels])
-    rows = rows_from_estimate(
-        away,
-        metric=metric,
-        population=population,
-        estimator=estimator,
-        unit=attribute.unit,
-        level=level,
-        groups={
-            label: attribute.group(name)
-            for label, name in zip(away.labels, one.levels, strict=True)
-            if one.parted
-        },
-        n={
-            label: attribute.counts[name]
-            for label, name in zip(away.labels, one.levels, strict=True)
-        },
-        interval_method=f"sup-t over {len(one.levels)} shares, {clustered(away)}",
-    )
-    band = away.simultaneous_interval(level)
-    found.add(
-        [
-            row if row.lower is None else row.model_copy(update={"lower": low, "upper": high})
-            for row, (low, high) in zip(rows, band.tolist(), strict=True)
-        ],
-        judged=False,
-    )
+    _add_shares(found, lists, one, away, metric, level)
     free = away[list(away.labels[:-1])]  # the last share follows from the others
     distance = f"distance from target (AWRF{lists.at_k})"
 
@@ -304,20 +278,51 @@ def _add(
         divergence,
         label=f"{distance}: {column}",
         metric=distance,
-        population=population,
-        estimator=estimator,
-        unit=attribute.unit,
-        n=min(attribute.counts[name] for name in one.levels),
+        population=f"{lists.words}, groups shown",
+        estimator=_source(lists),
+        unit=one.attribute.unit,
+        n=min(one.attribute.counts[name] for name in one.levels),
         level=level,
         derived_from=away.labels,
         note=f"divergence of Jensen and Shannon in bits from {one.words}",
     )
     found.add([row, _by_chance(row, one, chance)], judged=False)
-    found.tests.append((column, metric, estimator, ", ".join(one.levels), *any_difference(free)))
+    groups = ", ".join(one.levels)
+    found.tests.append((column, metric, _source(lists), groups, *any_difference(free)))
     return [
         (column, name, f"{column}={name}", *_both(one, apart.value, code))
         for code, name in enumerate(one.levels)
     ]
+
+
+def _source(lists: Lists) -> str:
+    return "lists" if lists.k is not None else "log"
+
+
+def _add_shares(
+    found: Found, lists: Lists, one: Alignment, away: Estimate, metric: str, level: float
+) -> None:
+    """Add the share of every group minus its target, under one band."""
+    named = list(zip(away.labels, one.levels, strict=True))
+    rows = rows_from_estimate(
+        away,
+        metric=metric,
+        population=f"{lists.words}, groups shown",
+        estimator=_source(lists),
+        unit=one.attribute.unit,
+        level=level,
+        groups={label: one.attribute.group(name) for label, name in named if one.parted},
+        n={label: one.attribute.counts[name] for label, name in named},
+        interval_method=f"sup-t over {len(one.levels)} shares, {clustered(away)}",
+    )
+    band = away.simultaneous_interval(level)
+    found.add(
+        [
+            row if row.lower is None else row.model_copy(update={"lower": low, "upper": high})
+            for row, (low, high) in zip(rows, band.tolist(), strict=True)
+        ],
+        judged=False,
+    )
 
 
 def _both(one: Alignment, away: FloatArray, code: int) -> tuple[float, float]:
