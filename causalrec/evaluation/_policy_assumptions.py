@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
 
 VERDICT_LEVEL = 0.99
+"""Level of the tests: a report holds several, and at 95 % one in twenty fails by chance."""
 
 
 def never_logged_mass(log: InteractionLog, target: TargetPolicy) -> float | None:
@@ -151,13 +152,14 @@ def _drift(
     (part,) = parts_of(replay, name, parameter)
     assert replay.time_weight is not None
     weight = weights_of(replay, name, parameter) * replay.time_weight
-    found = drift(part, weight, clock, options.clusters, options.sampled, level)
+    wide = max(level, VERDICT_LEVEL)
+    found = drift(part, weight, clock, options.clusters, options.sampled, wide)
     evidence = "The policy's items were shown too seldom in one half of the log to compare it."
     moved = False
     if found is not None:
         gap, lower, upper = found
         moved = not lower <= 0.0 <= upper
-        evidence = f"Later less earlier half: {gap:+.4g} [{lower:.4g}, {upper:.4g}]."
+        evidence = f"Later less earlier half: {gap:+.4g} [{lower:.4g}, {upper:.4g}] at {wide:.0%}."
     return Assumption(
         name="no drift",
         statement=f"the value of {target.words} does not change over the log, since rows of"
@@ -188,7 +190,6 @@ def _overlap(
     if options.slate_model in {"cascade", "standard"}:
         evidence += " A mean other than 1 may also say that the propensities are not of the item"
         evidence += " given those above it."
-    # The verdict is at 99 %: a report holds several, and at 95 % one in twenty fails by chance.
     least, most = mean.interval(max(level, VERDICT_LEVEL))[0]
     off = bool(np.isfinite(most) and not least <= 1.0 <= most)
     if least > 1.0:

@@ -136,7 +136,7 @@ def test_time_comes_from_the_timestamp_and_slates_keep_together():
 
 
 def test_drift_is_found():
-    drawn = bandits(1, 2000, 5)  # one run in twenty fails by chance, as a test at 95 % does
+    drawn = bandits(1, 2000, 5)
     moved = Bandits(drawn.chance, drawn.arm, drawn.outcome + np.linspace(0, 3, 2000))
     for run, status in ((drawn, "tested"), (moved, "violated")):
         log = run.log(0)
