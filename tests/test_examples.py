@@ -29,6 +29,16 @@ PROMISES = {
         "in clicks per 100 impressions",
         "position-report.html",
     ),
+    "audit_user_gaps": (
+        "Gaps between the countries, as recorded, corrected, and in truth",
+        "mean  naive -0.12 [-0.19, -0.05]     corrected (DR) -0.00 [-0.06, +0.06]",
+        "truth +0.18",
+        "by chance, p",
+        "with exchanged labels",
+        "mse, country, B - A: 1.0",
+        "would explain it",
+        "users-report.html",
+    ),
     "audit_music_providers": (
         "Attention of a song, independent over major",
         "random lists give",
