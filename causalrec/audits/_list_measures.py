@@ -125,7 +125,8 @@ def _add_relevant(
     asked, level, notes = question.measures, question.level, []
     grouped = list(items)
     if "opportunity" in asked:
-        grouped.append(head_and_tail(popularity))
+        parts = head_and_tail(popularity)
+        grouped += [] if any(one.column == parts.column for one in items) else [parts]
         add_places(found, lists, question, grouped)
         notes.append(add_order_by_popularity(found, question, popularity))
     if "expected exposure" in asked:

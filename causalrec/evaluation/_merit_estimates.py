@@ -193,7 +193,7 @@ def _of_column(
     log = question.log
     common = None if evaluator.weights is None else evaluator.weights.support
     left_out = 0
-    if column in log.items.columns:
+    if _is_of_table(log, column, groups):
         common, left_out = common_support(common, groups)
     columns = _Columns()
     names = [group.label for group in groups]
@@ -229,6 +229,13 @@ def _of_column(
         recorded=dict(zip(names, summing.recorded.tolist(), strict=True)),
         listed=summing.n_listed,
     )
+
+
+def _is_of_table(log: InteractionLog, column: str, groups: Sequence[Group]) -> bool:
+    """Return whether the groups are levels of a column, not parts of the catalogue of that name."""
+    if column not in log.items.columns:
+        return False
+    return {group.levels[column] for group in groups} <= set(log.items[column].astype("string"))
 
 
 def _ratios(

@@ -210,3 +210,18 @@ def test_candidates_earned_what_they_were_shown_for() -> None:
         assert found[f"impact for merit (DIR): category={level}"].value == pytest.approx(
             earned / merit.value
         )
+
+
+def test_a_column_that_is_called_popularity_is_no_head_and_tail() -> None:
+    world = cr.simulate("music", n_users=150, n_items=60, density=0.2, unsupported=0.2,
+                        random_state=0)  # fmt: skip
+    items = world.items.assign(popularity=np.arange(60) % 3)
+    log = cr.InteractionLog(
+        world.events, users=world.users, items=items, outcome_range=(1, 5), provider="label"
+    )
+    found = cr.audit(
+        log, lambda u, i: np.cos(np.asarray(i) * 1.3), item_groups="genre", k=5, min_cell=1,
+        propensity=world.potential.propensity, estimators=["naive", "snips"],
+        measures="opportunity", exclude_seen=False, relevance_threshold=4.0,
+    )  # fmt: skip
+    assert found["share of relevance listed@5: popularity=tail"].value is not None
