@@ -109,7 +109,8 @@ def simulate(
           potential outcomes and their effect exactly linear in the covariates),
           `exposure_by="item"` or `"user"` (one draw decides all candidates of a user);
         - social: `n_positions=5`, `n_slates=3` a user, `n_creators=16`, `exploration=0.2` (weight
-          of the uniform draw within a shelf);
+          of the uniform draw within a shelf), `trust=0.0` (probability that what is examined at the
+          top is clicked though it is not relevant; at position r that over r);
         - video: `n_candidates=40`, `n_channels=16`, `randomized_share=0.1` (rows decided by a
           coin).
 
@@ -145,8 +146,9 @@ def simulate(
           whom the arm sways), `effect:treatment-control` (video: the arm). Rows count equally, and
           att and atu weight them by the probability of (no) exposure;
         - social: `policy:uniform`, `policy:logging`, `policy:target` (clicks an impression),
-          `examination:r`, and over the posts as logged `click:r` and `effect:1-r` (position 1
-          against r), the rest of the slate being filled as the logging policy does;
+          `examination:r`, `trust:r` where there is any, and over the posts as logged `click:r` and
+          `effect:1-r` (position 1 against r), the rest of the slate being filled as the logging
+          policy does;
         - with `unsupported`: `mean:supported` or `ate:supported`, and `share:supported`.
 
     Raises

@@ -51,6 +51,7 @@ class _Settings:
     unmeasured: float
     interference: float
     unsupported: float
+    trust: float
 
 
 def simulate_social(
@@ -65,9 +66,12 @@ def simulate_social(
     unmeasured: float = 0.0,
     interference: float = 0.0,
     unsupported: float = 0.0,
+    trust: float = 0.0,
 ) -> World[SlatePotential]:
     """Draw a social world; `simulate` documents the settings."""
-    settings = _Settings(n_positions, n_slates, exploration, unmeasured, interference, unsupported)
+    settings = _Settings(
+        n_positions, n_slates, exploration, unmeasured, interference, unsupported, trust
+    )
     _check(settings, n_items)
     rng = np.random.default_rng(random_state)
     users, items = _draw_users(rng, n_users), _draw_items(rng, n_items)
@@ -123,6 +127,8 @@ def _check(settings: _Settings, n_items: int) -> None:
         raise StudyError(f"exploration={settings.exploration} must lie in (0, 1].")
     if not 0 <= settings.interference <= 1:
         raise StudyError(f"interference={settings.interference} must lie in [0, 1].")
+    if not 0 <= settings.trust < 1:
+        raise StudyError(f"trust={settings.trust} must lie in [0, 1).")
     if not 0 <= settings.unsupported < 0.5:
         raise StudyError(
             f"unsupported={settings.unsupported} must lie in [0, 0.5): the rule concerns the less"
@@ -204,7 +210,7 @@ class _Feed:
         potential = self.potential
         shelf = item % len(potential.examination)
         kept = 1 - potential.interference * self.neighbours[user, shelf, position]
-        return np.asarray(potential.examination[position] * potential.relevance[user, item] * kept)
+        return np.asarray(potential.at(position, potential.relevance[user, item]) * kept)
 
 
 def _draw_feed(rng: np.random.Generator, users: Side, items: Side, settings: _Settings) -> _Feed:
@@ -222,6 +228,7 @@ def _draw_feed(rng: np.random.Generator, users: Side, items: Side, settings: _Se
         examination=np.arange(1, k + 1, dtype=np.float64) ** -EXAMINATION_DECAY,
         target_policy=target / target.sum(axis=1, keepdims=True),
         interference=settings.interference,
+        trust=settings.trust / np.arange(1, k + 1, dtype=np.float64),
     )
     slate = np.repeat(np.arange(m * settings.n_slates), k)
     user, position = slate // settings.n_slates, np.tile(np.arange(k), m * settings.n_slates)
@@ -229,7 +236,7 @@ def _draw_feed(rng: np.random.Generator, users: Side, items: Side, settings: _Se
     item = _draw_from_shelf(rng, probability, user, position, shelf)
     relevance = potential.relevance[user, item]
     others = (relevance.reshape(-1, k).sum(axis=1).repeat(k) - relevance) / max(k - 1, 1)
-    click = potential.examination[position] * relevance * (1 - settings.interference * others)
+    click = potential.at(position, relevance) * (1 - settings.interference * others)
     neighbours = _expected_neighbours(probability, potential.relevance, k)
     return _Feed(user, slate, position, item, click, neighbours, potential)
 
@@ -284,6 +291,8 @@ def _truth(feed: _Feed) -> dict[str, float]:
     }
     for r, share in enumerate(potential.examination.tolist(), start=1):
         truth[f"examination:{r}"] = share
+        if potential.trust.any():
+            truth[f"trust:{r}"] = float(potential.trust[r - 1])
         truth[f"click:{r}"] = clicks[r - 1]
         if r > 1:
             truth[f"effect:1-{r}"] = clicks[0] - clicks[r - 1]

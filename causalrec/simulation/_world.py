@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from causalrec.simulation._sides import BoolArray, FloatArray
+from causalrec.simulation._sides import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,19 +99,27 @@ class SlatePotential(Potential):
     Attributes
     ----------
     relevance : float64 array (n_users, n_items)
-        Probability of a click once examined.
+        Probability of a click once examined, but for trust.
     examination : float64 array (k,)
         Probability that a position is examined.
     target_policy : float64 array (n_users, n_items)
         A policy that ranks by the measured covariates; rows sum to one.
     interference : float
         Share of its clicks an item loses to a slate of fully relevant neighbours.
+    trust : float64 array (k,)
+        Probability that what is examined at a position is clicked although it is not relevant.
     """
 
     relevance: FloatArray
     examination: FloatArray
     target_policy: FloatArray
     interference: float
+    trust: FloatArray
+
+    def at(self, position: IntArray | int, relevance: FloatArray) -> FloatArray:
+        """Return the click probability of relevances at positions, the first being 0."""
+        mistaken = self.trust[position]
+        return np.asarray(self.examination[position] * (mistaken + (1.0 - mistaken) * relevance))
 
     def policy_value(self, probabilities: FloatArray) -> float:
         """Return the expected clicks an impression under a policy; times k, a slate.
@@ -130,7 +138,7 @@ class SlatePotential(Potential):
         given = given[:, None, :] if given.ndim == 2 else given
         shown = np.einsum("uki,ui->uk", np.broadcast_to(given, (users, k, items)), self.relevance)
         others = (shown.sum(axis=1, keepdims=True) - shown) / max(k - 1, 1)
-        clicks = self.examination * shown * (1.0 - self.interference * others)
+        clicks = self.at(np.arange(k), shown) * (1.0 - self.interference * others)
         return float(clicks.mean())
 
 

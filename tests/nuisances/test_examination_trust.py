@@ -115,6 +115,18 @@ def test_where_there_is_no_trust_the_offsets_are_zero() -> None:
     assert model.trust_p_value_ > 0.01
 
 
+def test_the_feed_of_the_social_world_with_trust() -> None:
+    world = cr.simulate("social", n_users=1500, n_items=40, n_slates=20, trust=0.3, random_state=1)
+    seen, mistaken = (
+        np.array([world.truth[f"{what}:{r}"] for r in range(1, 6)])
+        for what in ("examination", "trust")
+    )
+    slope = seen * (1 - mistaken) / (1 - mistaken[0])
+    model = ExaminationModel("harvesting", trust=True).fit(world.log)
+    assert np.abs(distance(model, slope, seen * mistaken - slope * mistaken[0])).max() < 3.3
+    assert model.trust_p_value_ < 1e-6
+
+
 @pytest.mark.parametrize(("genres", "holds"), [((1.0, 1.0), True), ((2.0, 0.0), False)])
 def test_trust_that_differs_by_genre_is_no_one_curve(genres, holds) -> None:
     """Corrected clicks of low places miss those of the first: up in one genre, down in the other.

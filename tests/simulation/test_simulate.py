@@ -105,6 +105,7 @@ def test_both_switches_at_once_keep_both_arrows() -> None:
         ("video", {"randomized_share": 1.0}, r"\[0, 1\)"),
         ("social", {"interference": 2.0}, r"\[0, 1\]"),
         ("social", {"exploration": 0.0}, r"\(0, 1\]"),
+        ("social", {"trust": 1.0}, r"trust=1\.0 must lie in \[0, 1\)"),
         ("social", {"n_positions": 99}, "cannot fill"),
         ("music", {"density": 1.5}, r"\(0, 1\)"),
         ("music", {"n_randomized": 10_000}, "2,000 cells"),

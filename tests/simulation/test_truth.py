@@ -183,3 +183,26 @@ def test_rows_taken_as_independent_cover_far_too_little(name: str, sizes: tuple[
             value, error = score.mean(), score.std() / np.sqrt(len(score))
         covered.append(abs(value - world.population_truth[key]) < 1.96 * error)
     assert np.mean(covered) < 0.80 - 3 * 0.028
+
+
+def test_trust_adds_clicks_on_what_is_not_relevant_and_most_at_the_top() -> None:
+    import causalrec as cr
+
+    plain, trusted = (
+        cr.simulate("social", n_users=400, n_items=40, n_slates=20, trust=trust, random_state=3)
+        for trust in (0.0, 0.4)
+    )
+    assert "trust:1" not in plain.truth
+    assert trusted.truth["trust:4"] == 0.1
+    for r in (1, 4):
+        here = np.asarray(trusted.log.position) == r
+        relevant = trusted.potential.relevance[trusted.log.user_codes, trusted.log.item_codes][here]
+        seen, mistaken = trusted.truth[f"examination:{r}"], trusted.truth[f"trust:{r}"]
+        expected = float(np.mean(seen * (mistaken + (1 - mistaken) * relevant)))
+        error = np.sqrt(expected * (1 - expected) / here.sum())
+        assert abs(float(np.mean(trusted.log.outcome[here])) - expected) < 4 * error
+        assert trusted.truth[f"click:{r}"] > plain.truth[f"click:{r}"]
+    uniform = np.full(40, 1 / 40)
+    k = np.arange(5)
+    by_hand = np.mean([trusted.potential.at(r, trusted.potential.relevance).mean() for r in k])
+    assert trusted.potential.policy_value(uniform) == pytest.approx(by_hand)
