@@ -17,6 +17,7 @@ from causalrec.study._file import (
     DecompositionQuestion,
     EffectQuestion,
     EvaluationQuestion,
+    ImpactRatiosQuestion,
     MeanQuestion,
     PolicyQuestion,
     RandomizationQuestion,
@@ -273,6 +274,26 @@ def _decomposition(context: Context, question: DecompositionQuestion) -> Result:
     return found.model_copy(update={"sections": (found.refute(random_state=context.seed),)})
 
 
+def _impact_ratios(context: Context, question: ImpactRatiosQuestion) -> Result:
+    from causalrec.audits import impact_ratio_table
+
+    train, test = (None, context.log) if question.model is None else context.parts
+    return impact_ratio_table(
+        test,
+        None if question.model is None else context.model(question.model),
+        groups=question.by,
+        scores=question.scores,
+        k=question.k,
+        among=question.among,
+        intersections=question.intersections,
+        unknown=question.unknown,
+        train=train,
+        sampled=question.sampled,
+        min_cell=context.study.study.min_cell,
+        level=context.level,
+    )
+
+
 def _randomization(context: Context, question: RandomizationQuestion) -> Result:
     # Models are compared on the part of the log that they were not trained on.
     log = context.parts[1] if question.models else context.log
@@ -304,6 +325,7 @@ _ANSWERS: dict[type, Callable[[Context, Any], Result]] = {
     PolicyQuestion: _policy,
     AuditQuestion: _audit,
     DecompositionQuestion: _decomposition,
+    ImpactRatiosQuestion: _impact_ratios,
     RandomizationQuestion: _randomization,
 }
 

@@ -13,8 +13,8 @@ from causalrec.study._file import (
     AuditQuestion,
     DecompositionQuestion,
     EffectQuestion,
+    ImpactRatiosQuestion,
     MeanQuestion,
-    RandomizationQuestion,
     UpliftQuestion,
     read_study,
 )
@@ -28,6 +28,7 @@ _NEEDS: dict[str, tuple[Kind, ...]] = {
     "policy_value": ("impressions",),
     "audit": ("ratings", "candidates", "impressions"),
     "decomposition": ("candidates",),
+    "impact_ratios": ("ratings", "candidates", "impressions", "positives"),
     "randomization_plan": ("ratings", "candidates", "impressions"),
 }
 
@@ -116,15 +117,13 @@ def _pathways(context: Context, question: DecompositionQuestion) -> str:
 def _columns(question: Any) -> tuple[str, ...]:
     if isinstance(question, AuditQuestion):
         return (*question.user_groups, *question.item_groups)
-    if isinstance(question, DecompositionQuestion):
-        return (question.by,)
-    if isinstance(question, RandomizationQuestion):
-        return () if question.by is None else (question.by,)
+    if isinstance(question, ImpactRatiosQuestion):
+        scored = () if question.scores is None else (question.scores,)
+        return (*question.by, *question.among, *scored)
     if isinstance(question, EffectQuestion):
         return question.by if question.weights is None else (*question.by, question.weights)
-    if isinstance(question, MeanQuestion) and question.by is not None:
-        return (question.by,)
-    return ()
+    by: str | None = getattr(question, "by", None)
+    return () if by is None else (by,)
 
 
 def _words(context: Context, name: str, query: Any) -> str:

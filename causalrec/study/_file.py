@@ -215,6 +215,23 @@ class DecompositionQuestion(_Question):
     """Whether to add the refuters: some seconds."""
 
 
+class ImpactRatiosQuestion(_Question):
+    """At what rate is each category selected, beside the category selected most?"""
+
+    kind: Literal["impact_ratios"]
+    by: tuple[str, ...] = Field(min_length=1)
+    """Columns of the user table, or of the item table."""
+    model: str | None = None
+    scores: str | None = None
+    """A column of the events: the tool scores, and does not select."""
+    k: int | None = Field(default=None, ge=1)
+    among: dict[str, str] = Field(default_factory=dict)
+    intersections: bool = True
+    unknown: tuple[str, ...] = ()
+    """Levels that mean "not known"."""
+    sampled: tuple[Literal["user", "item"], ...] = ("user", "item")
+
+
 class RandomizationQuestion(_Question):
     """How large must a randomised slice be, for which question, and what does it cost?"""
 
@@ -242,6 +259,7 @@ Question = Annotated[
     | PolicyQuestion
     | AuditQuestion
     | DecompositionQuestion
+    | ImpactRatiosQuestion
     | RandomizationQuestion,
     Field(discriminator="kind"),
 ]
@@ -270,7 +288,7 @@ class StudyFile(_Section):
             asked: tuple[str, ...] = ()
             if isinstance(question, EvaluationQuestion | UpliftQuestion | RandomizationQuestion):
                 asked = question.models
-            elif isinstance(question, AuditQuestion) and question.model:
+            elif isinstance(question, AuditQuestion | ImpactRatiosQuestion) and question.model:
                 asked = (question.model,)
             for model in asked:
                 if model not in self.models:

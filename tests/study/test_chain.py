@@ -407,6 +407,46 @@ allowed_mediators = ["activity"]
 """
 
 
+RATIOS = """
+schema_version = 1
+
+[study]
+title = "At what rate"
+output = "out"
+min_cell = 5
+
+[log]
+world = "shop"
+world_options = { n_users = 80, n_items = 30 }
+
+[[questions]]
+kind = "impact_ratios"
+name = "shown"
+by = ["gender"]
+unknown = ["not disclosed"]
+
+[[questions]]
+kind = "impact_ratios"
+name = "scored"
+by = ["category"]
+scores = "purchase"
+intersections = false
+"""
+
+
+def test_a_study_tabulates_impact_ratios(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(RATIOS)
+    assert len(check_study(path).notes) == 2
+    shown, scored = run_study(path).sections
+    assert shown.kind == scored.kind == "impact_ratios"
+    assert shown.tables[0].columns[3] == "selection rate"
+    assert scored.tables[0].columns[3] == "scoring rate"
+    path.write_text(RATIOS.replace('["gender"]', '["gendre"]'))
+    with pytest.raises(DataError, match="gender"):
+        check_study(path)
+
+
 def test_a_study_asks_through_which_pathway_a_gap_arises(tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
     path.write_text(DECOMPOSED)
