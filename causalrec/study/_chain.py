@@ -241,6 +241,8 @@ def _audit(context: Context, question: AuditQuestion) -> Result:
         train=train,
         user_groups=list(question.user_groups),
         item_groups=list(question.item_groups),
+        unknown=question.unknown,
+        metrics=question.metrics,
         measures=question.measures,
         relevance_threshold=question.relevance_threshold,
         k=question.k,

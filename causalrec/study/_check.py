@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from causalrec.errors import StudyError
-from causalrec.interactions import Kind
+from causalrec.interactions import InteractionLog, Kind
 from causalrec.results import Result, Table
 from causalrec.study._context import Context
 from causalrec.study._file import (
@@ -88,6 +88,9 @@ def _identified(context: Context, question: Any) -> str:
     context.log.require(*kinds, purpose=f"the question {question.name!r}")
     for column in _columns(question):
         context.log.column(column)
+    if isinstance(question, AuditQuestion):
+        for column in _audited(context.log, question):
+            context.log.entity_of(column)  # who has no level is counted, not refused
     if isinstance(question, EffectQuestion | UpliftQuestion):
         return _words(context, question.name, "effect")
     if isinstance(question, MeanQuestion) and question.using != "randomized":
@@ -114,9 +117,16 @@ def _pathways(context: Context, question: DecompositionQuestion) -> str:
     return found.words
 
 
+def _audited(log: InteractionLog, question: AuditQuestion) -> list[str]:
+    """Return the columns that part users and items, of crossings too."""
+    found = []
+    for group in (*question.user_groups, *question.item_groups):
+        whole = group in log.users.columns or group in log.items.columns
+        found += [group] if whole else group.split(" x ")
+    return found
+
+
 def _columns(question: Any) -> tuple[str, ...]:
-    if isinstance(question, AuditQuestion):
-        return (*question.user_groups, *question.item_groups)
     if isinstance(question, ImpactRatiosQuestion):
         scored = () if question.scores is None else (question.scores,)
         return (*question.by, *question.among, *scored)

@@ -194,6 +194,10 @@ class AuditQuestion(_Question):
     model: str | None = None
     user_groups: tuple[str, ...] = ()
     item_groups: tuple[str, ...] = ()
+    """Columns; "gender x age" crosses two."""
+    unknown: Literal["exclude", "category"] = "exclude"
+    metrics: tuple[str, ...] | None = None
+    """None for the mean outcome without a model, the squared error with one."""
     measures: tuple[str, ...] | None = None
     """Families of measures of the lists; None for the default."""
     relevance_threshold: float | None = None

@@ -460,3 +460,15 @@ def test_a_study_asks_through_which_pathway_a_gap_arises(tmp_path: Path) -> None
     path.write_text(DECOMPOSED.replace('["activity"]', '["exposed"]'))
     with pytest.raises(IdentificationError, match="recanting witness"):
         check_study(path)
+
+
+def test_an_audit_crosses_columns_and_counts_who_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    crossed = 'user_groups = ["country", "country x age_group"]\nunknown = "category"'
+    path.write_text(MUSIC.replace('user_groups = ["country"]', crossed))
+    assert "questions can be asked" in check_study(path).answer
+    audit = next(one for one in run_study(path).sections if one.kind == "audit")
+    assert any(set(row.group) == {"country", "age_group"} for row in audit.rows)
+    path.write_text(MUSIC.replace('["country"]', '["country x agegroup"]'))
+    with pytest.raises(ValueError, match="age_group"):
+        check_study(path)
