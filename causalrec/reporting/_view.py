@@ -13,40 +13,13 @@ from causalrec.reporting._compose import DOUBTS, GATHERED, short_title
 from causalrec.reporting._evidence import Grid, evidence_grid, table_grid
 from causalrec.reporting._forest import draw_forest, panels
 from causalrec.reporting._graph_picture import draw_graph
+from causalrec.reporting._kinds import kind_words
 from causalrec.reporting._marks import estimator_of
 from causalrec.reporting._numbers import interval, number, row_decimals
 from causalrec.reporting._spark import draw_spark
 from causalrec.reporting._summary import Headline, headline
 from causalrec.results import Assumption, Result, Table
 
-_KIND_WORDS = {
-    "effect": "Effect of exposure",
-    "estimators": "Estimators side by side",
-    "heterogeneity": "For whom",
-    "validation": "Check of predicted effects",
-    "policy_tree": "Whom to expose",
-    "paths": "Paths of an effect",
-    "interference": "Interference",
-    "refutation": "Attempts to refute",
-    "sensitivity": "Unmeasured confounding",
-    "mean": "Debiased mean",
-    "bounds": "Bounds",
-    "evaluation": "Evaluation",
-    "policy_value": "Policy value",
-    "comparison": "Comparison with a randomised slice",
-    "audit": "Fairness audit",
-    "decomposition": "Parts of a gap",
-    "impact_ratios": "Impact ratios",
-    "mitigations": "Mitigations compared",
-    "simulation": "Simulation of a feedback loop",
-    "evidence_annex": "Evidence annex",
-    "model_card": "Model card",
-    "tuning": "Tuning",
-    "randomization_plan": "Plan of a randomised slice",
-    "propensity": "Propensity diagnostics",
-    "graph_check": "Check of a graph",
-    "study": "Study",
-}
 _STATUS_ORDER = ("violated", "untestable", "tested", "by design")
 _SMALL_ROWS, _SMALL_COLUMNS = 12, 4
 _LEADING = frozenset({"frontier"})
@@ -221,7 +194,7 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) ->
     sections += [build(section, counters, name, max_rows) for section, name in after]
     return Section(
         anchor=anchor,
-        kind=_kind_words(result, outermost="-" not in anchor),
+        kind=kind_words(result, outermost="-" not in anchor),
         title=result.title,
         question=result.question,
         answer=result.answer,
@@ -244,12 +217,6 @@ def build(result: Result, counters: Counters, anchor: str, max_rows: MaxRows) ->
 
 def _leads(result: Result, table: Table) -> bool:
     return table.figure in _LEADING or (result.kind == "simulation" and table.figure == "lines")
-
-
-def _kind_words(result: Result, *, outermost: bool) -> str:
-    of_groups = result.kind == "effect" and all(r.group or r.derived_from for r in result.rows)
-    kind = "heterogeneity" if of_groups and not outermost else result.kind
-    return _KIND_WORDS.get(kind, kind.replace("_", " "))
 
 
 def _shortened(section: Result, outer: Result, *, bare: bool) -> Result:
