@@ -234,7 +234,7 @@ def test_what_means_nothing_is_refused() -> None:
 # ---------------------------------------------------------------------- arithmetic
 
 PUBLISHED = [
-    # The worked example of the rule: applicants, selected, rate and ratio as printed.
+    # In the form of the worked example of the rule: counts exact, rates and ratios rounded.
     ("sex", "Male", "1,390", "667", "48%", "1.00"),
     ("sex", "Female", "1,181", "555", "47%", ".979"),
     ("race", "Hispanic or Latino", "408", "204", "50%", ".97"),
@@ -246,7 +246,7 @@ PUBLISHED = [
 COLUMNS = ["kind", "category", "n", "n selected", "selection rate", "impact ratio"]
 
 
-def test_published_arithmetic_passes_with_its_rounding() -> None:
+def test_arithmetic_as_it_is_published_passes_with_its_rounding() -> None:
     frame = pd.DataFrame(PUBLISHED, columns=COLUMNS)
     assert check_impact_ratios(frame, by="kind") == 7
 
