@@ -80,8 +80,9 @@ def audit(
         Decides the covariates, and refuses what they do not identify.
     min_cell : int
         Groups with fewer users (items) are hidden, and what would give them away.
-    unknown : {"exclude", "category"}
-        Subjects without a level belong to no group, or to a group "unknown".
+    unknown : {"exclude", "category", "bounds"}
+        Subjects without a level belong to no group; or to a group "unknown"; or to no group, with
+        bounds of every naive and SNIPS gap whatever groups they belong to.
     metrics : str or sequence of str, optional
         "mean" (the outcome), and of a model what adds up over cells: "mse", "mae", "log-loss",
         "dcg@k", "recall@k", "precision@k"... Default: "mean" without a model, "mse" with one. Item

@@ -30,6 +30,7 @@ from causalrec.audits._robustness import add_robustness, said_of_robustness
 from causalrec.audits._spread import table_of_spreads
 from causalrec.audits._trends import add_trends
 from causalrec.audits._unfairness import add_unfairness
+from causalrec.audits._unknown_gaps import add_unknown_gaps
 from causalrec.errors import DataError, StudyError
 from causalrec.evaluation import GroupAnswers, group_estimates, groups_by
 from causalrec.inference import holm
@@ -170,6 +171,9 @@ class Auditor:
         tables: list[Table] = []
         if question.sensitivity:
             tables += add_robustness(self.found, answers, attributes, question)
+        if question.unknown == "bounds":
+            for one in attributes.values():
+                self.notes += add_unknown_gaps(self.found, answers, one, question)
         if "unfairness" in question.measures and question.is_model:
             for one in attributes.values():
                 if one.entity == "user":

@@ -13,7 +13,7 @@ from causalrec.errors import DataError, StudyError
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
 
-Unknown = Literal["exclude", "category"]
+Unknown = Literal["exclude", "category", "bounds"]
 UNKNOWN = "unknown"
 CROSS = " x "
 Entity = Literal["user", "item"]
@@ -52,7 +52,7 @@ def crossed(
     log : InteractionLog
     user_groups, item_groups : sequence of str or of sequence of str
         Columns; ("gender", "age") or "gender x age" is their crossing.
-    unknown : {"exclude", "category"}
+    unknown : {"exclude", "category", "bounds"}
         "category" makes a level "unknown" of the subjects without one.
 
     Raises
@@ -62,10 +62,10 @@ def crossed(
     DataError
         For a column that the table does not have, or levels that would be confused when joined.
     """
-    if unknown not in {"exclude", "category"}:
+    if unknown not in {"exclude", "category", "bounds"}:
         raise StudyError(
-            f"unknown={unknown!r} is not known: 'exclude' (they belong to no group) or 'category'"
-            " (a group of their own)."
+            f"unknown={unknown!r} is not known: 'exclude' (they belong to no group), 'category'"
+            " (a group of their own) or 'bounds' (they could belong to any group)."
         )
     columns: dict[Entity, tuple[str, ...]] = {}
     levels: dict[str, Mapping[str, Mapping[str, str]]] = {}

@@ -195,7 +195,7 @@ class AuditQuestion(_Question):
     user_groups: tuple[str, ...] = ()
     item_groups: tuple[str, ...] = ()
     """Columns; "gender x age" crosses two."""
-    unknown: Literal["exclude", "category"] = "exclude"
+    unknown: Literal["exclude", "category", "bounds"] = "exclude"
     metrics: tuple[str, ...] | None = None
     """None for the mean outcome without a model, the squared error with one."""
     measures: tuple[str, ...] | None = None

@@ -85,3 +85,39 @@ def test_what_cannot_be_crossed_says_why(log: cr.InteractionLog) -> None:
     )  # fmt: skip
     with pytest.raises(DataError, match="cannot be told apart"):
         cr.audit(clash, user_groups=[("gender", "age")], estimators="naive")
+
+
+def test_bounds_hold_whatever_groups_the_unknown_belong_to(log: cr.InteractionLog) -> None:
+    """Deal the 30 out in many ways: every gap lies within the bounds."""
+    found = cr.audit(
+        log, user_groups="age", unknown="bounds", propensity=0.5, estimators=["naive", "snips"]
+    )
+    rows = [row for row in found.rows if row.metric == "mean gap, whatever the unknown"]
+    assert {row.estimator for row in rows} == {"naive", "snips"}
+    row = next(one for one in rows if one.estimator == "naive")
+    low, high = (float(x) for x in row.interval_method.split("[")[1].rstrip("]").split(", "))
+    first, second = row.label.split(": ")[1].split(",")[0].split(" - ")
+    plain = next(r for r in found.rows if r.label == f"mean gap, age: {first} - {second} (naive)")
+    # None of the unknown likes anything: the gap can be smaller than it is, and not larger.
+    assert row.lower < low == pytest.approx(plain.value, abs=1e-4)
+    assert low + 0.01 < high < row.upper
+    age = log.users["age"].to_numpy(dtype=object)
+    unknown, rng = np.flatnonzero(pd.isna(age)), np.random.default_rng(1)
+    own = np.bincount(log.user_codes, weights=log.outcome) / np.bincount(log.user_codes)
+    ways = [rng.choice([first, second], size=30) for _ in range(60)]
+    ways += [np.where(own[unknown] > 0.5, *ends) for ends in ((first, second), (second, first))]
+    gaps = []
+    for way in ways:
+        dealt = age.copy()
+        dealt[unknown] = way
+        of_row = dealt[log.user_codes]
+        gaps.append(log.outcome[of_row == first].mean() - log.outcome[of_row == second].mean())
+    assert low - 1e-4 <= min(gaps)  # the bounds are told to four digits
+    assert max(gaps) <= high + 1e-4
+    assert max(gaps) == pytest.approx(high, abs=0.02) or min(gaps) == pytest.approx(low, abs=0.02)
+
+
+def test_a_few_unknown_are_not_bounded(log: cr.InteractionLog) -> None:
+    found = cr.audit(log, user_groups="age", unknown="bounds", estimators="naive", min_cell=31)
+    assert any("would tell of them" in note for note in found.notes)
+    assert not [row for row in found.rows if "whatever" in row.metric]
