@@ -60,7 +60,7 @@ def main() -> None:
     print("attention in the deployed lists.\n")
     for table in found.tables[:2]:
         print(f"{table.title}:")
-        for model, stands, accuracy, _, _, unfairness, *_ in table.rows:
+        for model, accuracy, _, _, unfairness, *_, stands in table.rows:
             print(f"  {model:<20} {accuracy:.3f} relevant a place, {unfairness:.3f} off; {stands}")
     print("\nPaired with the deployed lists (all intervals hold together, 95%):")
     for row in found.rows:

@@ -119,13 +119,13 @@ def frontier_table(accuracy: Axis, fairness: Axis, standing: Mapping[str, Verdic
     short = fairness.name.split(",")[0]
     columns = (
         "model",
-        "stands",
         accuracy.name,
         f"{accuracy.name}, lower",
         f"{accuracy.name}, upper",
         short,
         f"{short}, lower",
         f"{short}, upper",
+        "stands",
     )
     return Table(
         name=f"frontier: {fairness.name}",
@@ -134,9 +134,9 @@ def frontier_table(accuracy: Axis, fairness: Axis, standing: Mapping[str, Verdic
         rows=tuple(
             (
                 model,
-                verdict.words,
                 *map(_finite, accuracy.values[model]),
                 *map(_finite, fairness.values[model]),
+                verdict.words,
             )
             for model, verdict in standing.items()
         ),
