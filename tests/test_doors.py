@@ -84,6 +84,27 @@ REFUSED: dict[str, tuple[Call, type[CausalRecError], str]] = {
         lambda s, m, f: cr.PropensityModel(regularization="a").fit(m.log),
         StudyError, "regularization='a' must be a number",
     ),
+    "a class for a model": (
+        lambda s, m, f: cr.evaluate(cr.DebiasedMF, m.log, propensity=0.2), StudyError, "the class"
+    ),
+    "a table to evaluate on": (
+        lambda s, m, f: cr.evaluate(f, m.log.events, propensity=0.2), DataError, LOG
+    ),
+    "a seed of an audit": (
+        lambda s, m, f: cr.audit(m.log, f, user_groups="country", propensity=0.2, random_state="a"),
+        StudyError, SEED,
+    ),
+    "a list of two and a half": (
+        lambda s, m, f: cr.audit(m.log, f, user_groups="country", propensity=0.2, k=2.5),
+        StudyError, f"k=2.5 {WHOLE}",
+    ),
+    "a smallest group in letters": (
+        lambda s, m, f: cr.audit(m.log, f, user_groups="country", propensity=0.2, min_cell="a"),
+        StudyError, f"min_cell='a' {WHOLE}",
+    ),
+    "a table of a policy": (
+        lambda s, m, f: cr.policy_value(m.log.events), DataError, LOG
+    ),
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from causalrec.audits._browsing import Browsing
 from causalrec.audits._crossed import Unknown, crossed
 from causalrec.audits._measures import checked_measures
 from causalrec.audits._options import AuditQuestion
-from causalrec.errors import StudyError
+from causalrec.errors import StudyError, check_log, check_seed, check_whole_number
 from causalrec.results import DEFAULT_MIN_CELL, Result, Row
 
 if TYPE_CHECKING:
@@ -161,6 +161,10 @@ def audit(
     >>> [row.label for row in found.gaps]
     ['mean gap, country: A - B']
     """
+    check_log(log)
+    check_seed(random_state)
+    check_whole_number("min_cell", min_cell)
+    check_whole_number("k", k, least=1)
     dimensions = (sampled,) if isinstance(sampled, str) else tuple(sampled)
     if dimensions not in SAMPLED:
         raise StudyError(
@@ -168,8 +172,6 @@ def audit(
             " Over these very users and items lists have no error; for means see"
             " estimate_mean(log, by=..., sampled=())."
         )
-    if k < 1:
-        raise StudyError(f"k={k!r} must be at least 1: the length of the lists.")
     crossing = crossed(log, _groups(user_groups), _groups(item_groups), unknown)
     question = AuditQuestion(
         log=crossing.log,

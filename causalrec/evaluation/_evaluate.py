@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from causalrec.errors import ResultError, StudyError
+from causalrec.errors import ResultError, StudyError, check_log, check_seed
 from causalrec.evaluation._cells import PopulationName
 from causalrec.evaluation._compare import compare_plan
 from causalrec.evaluation._evaluation_options import EvaluationQuestion, estimators_for
@@ -198,6 +198,8 @@ def evaluate(
     >>> [row.label for row in cr.evaluate(models, world.log, "mse", propensity=p).differences]
     ['mse: three - four']
     """
+    check_log(log)
+    check_seed(random_state)
     asked = parse_metrics(metrics)
     if any(metric.form != "lists" for metric in asked):
         log.require("ratings", "candidates", purpose="an evaluation over cells, recorded or not")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from causalrec.errors import check_log, check_seed, check_whole_number
 from causalrec.evaluation._policies import (
     RewardMeans,
     TargetPolicy,
@@ -166,6 +167,9 @@ def policy_value(
     >>> round(policy_value(log, "uniform", estimator="ips").rows[0].value, 4)
     0.6667
     """
+    check_log(log)
+    check_seed(random_state)
+    check_whole_number("n_folds", n_folds, least=2)
     options = check_options(
         log, estimator, slate_model, adaptive, tuning, clip, sampled, interval, largest_weight
     )

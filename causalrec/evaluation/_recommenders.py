@@ -117,6 +117,10 @@ def contenders(models: object) -> tuple[Contender, ...]:
 
 
 def _contender(name: str, model: object) -> Contender:
+    if isinstance(model, type):
+        raise StudyError(
+            f"{name!r} is the class {model.__name__}, not a model: fit one on a log, and pass that."
+        )
     if isinstance(model, Recommender):
         return Contender(name, model.predict, model)
     if callable(model):

@@ -92,7 +92,7 @@ def exchange(log: InteractionLog, positions: tuple[int, int]) -> tuple[FloatArra
     y, at = np.asarray(log.outcome, dtype=np.float64), np.asarray(log.position)
     here = np.stack([at == position for position in positions])
     counts = np.stack([np.bincount(log.item_codes[rows], minlength=log.n_items) for rows in here])
-    both = (counts > 0).all(axis=0)
+    both = np.all(counts > 0, axis=0)
     if not both.any():
         raise DataError(
             f"No item stands at position {positions[0]} and at {positions[1]} in this log: nothing"
