@@ -262,3 +262,45 @@ def test_unfairness_of_a_model_stands_beside_exchanged_labels(
     table = next(one for one in found.tables if one.name == "unfairness").to_frame()
     assert set(table["measure"]) == set(FAMILY)
     assert (table["items compared"] > 10).all()
+
+
+# ---------------------------------------------------------------------- the quick path
+
+
+def test_recorded_rows_alone_give_what_every_cell_gives() -> None:
+    """Without "dr" only the recorded rows are summed: the same numbers, errors and intervals."""
+    world = cr.simulate("music", n_users=150, n_items=60, density=0.2, random_state=6)
+
+    def model(users: pd.Index, items: pd.Index) -> np.ndarray:
+        return 3.0 + np.cos(np.asarray(users) * 1.7 + np.asarray(items))
+
+    def ask(*estimators: str) -> dict[tuple[str, str], cr.results.Row]:
+        found = cr.audit(
+            world.log, model, user_groups="country", item_groups="label_group",
+            propensity=world.potential.propensity, estimators=estimators,
+            metrics=["mean", "mse", "dcg@5", "recall@5"], relevance_threshold=4, measures=(),
+        )  # fmt: skip
+        plain = (row for row in found.rows if row.estimator in {"naive", "snips"})
+        return {(row.label.split(" (")[0], row.estimator): row for row in plain}
+
+    few, all_cells = ask("naive", "snips"), ask("naive", "snips", "dr")
+    assert len(few) == 36
+    for name, row in few.items():
+        other = all_cells[name]
+        assert row.value == pytest.approx(other.value, abs=1e-10), name
+        assert row.standard_error == pytest.approx(other.standard_error, rel=1e-8), name
+        assert (row.lower, row.upper) == pytest.approx((other.lower, other.upper), abs=1e-8), name
+        assert row.effective_sample_size == pytest.approx(other.effective_sample_size), name
+
+
+def test_cells_in_order_are_ranked_as_shuffled_ones_are() -> None:
+    from causalrec.evaluation._lists import lists_of_cells
+
+    rng = np.random.default_rng(7)
+    for _ in range(30):
+        cells = np.flatnonzero(rng.random(8 * 12) < rng.uniform(0.2, 1.0))
+        users, items = np.divmod(cells, 12)
+        score = rng.integers(0, 4, size=len(cells)).astype(float)
+        mixed = rng.permutation(len(cells))
+        shuffled = lists_of_cells(users[mixed], items[mixed], score[mixed])
+        assert (lists_of_cells(users, items, score)[mixed] == shuffled).all()
