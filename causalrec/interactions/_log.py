@@ -279,13 +279,7 @@ class InteractionLog(Content):
     def with_attributes(
         self, users: Mapping[str, Any] | None = None, items: Mapping[str, Any] | None = None
     ) -> Self:
-        """Return the same log with columns added to (or replaced in) its user and item tables.
-
-        Parameters
-        ----------
-        users, items : mapping of name to sequence, optional
-            One value a user (item), in the order of the codes.
-        """
+        """Return the same log with these columns (name to values in code order) in its tables."""
         return self._derive(
             _users=self._users.assign(**(users or {})), _items=self._items.assign(**(items or {}))
         )
