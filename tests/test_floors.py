@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "causalrec"
 
 FLOORS: dict[str, int] = {
     "errors": 0,
+    "lazy": 0,
     "threads": 0,
     "graph": 1,
     "interactions": 1,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from causalrec import errors
-from causalrec.errors import DataError, StudyError, near_miss
+from causalrec.errors import DataError, StudyError
 from causalrec.evaluation import contenders
+from causalrec.nuisances import Parameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 
-class Reranker:
+class Reranker(Parameters):
     """A recommender that orders another one's best items anew.
 
     Subclasses set `lists_` and `scores_` in `fit`: item codes and the model's scores, best first,
@@ -34,23 +34,6 @@ class Reranker:
     lists_: Codes
     scores_: FloatArray
     _log: InteractionLog
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's parameters."""
-        names = list(inspect.signature(type(self).__init__).parameters)[1:]
-        return {name: getattr(self, name) for name in names}
-
-    def set_params(self, **parameters: Any) -> Self:
-        """Set parameters of the constructor and return self."""
-        known = self.get_params()
-        for name, value in parameters.items():
-            if name not in known:
-                raise StudyError(
-                    f"{type(self).__name__} has no parameter {name!r}.{near_miss(name, known)}"
-                    f" It has {', '.join(known)}."
-                )
-            setattr(self, name, value)
-        return self
 
     def recommend(self, users: Sequence[Any] | None = None, k: int | None = None) -> pd.DataFrame:
         """Return the re-ranked lists.

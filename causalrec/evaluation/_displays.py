@@ -18,6 +18,7 @@ from causalrec.errors import DataError, StudyError
 from causalrec.evaluation._engine import key
 from causalrec.evaluation._history import History
 from causalrec.evaluation._recommenders import Contender, FloatArray
+from causalrec.evaluation._terms import ModelMetric
 from causalrec.evaluation.metrics import (
     Metric,
     catalogue_coverage,
@@ -38,32 +39,19 @@ CELLS_A_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
-class DisplayTerm:
-    """One such metric of one model."""
-
-    definition: Metric
-    model: str
-
-    @property
-    def metric(self) -> str:
-        """The metric's label."""
-        return self.definition.label
-
-
-@dataclass(frozen=True, eq=False)
 class DisplayValues:
     """One metric of all models.
 
     Attributes
     ----------
-    terms : tuple of DisplayTerm
+    terms : tuple of ModelMetric
     estimate : Estimate
         One label a model, clustered by user.
     n_users, n_without : int
         Users that count, and users with a list for whom it is not defined.
     """
 
-    terms: tuple[DisplayTerm, ...]
+    terms: tuple[ModelMetric, ...]
     estimate: Estimate
     n_users: int
     n_without: int
@@ -220,7 +208,7 @@ def _estimated(
         raise DataError(
             f"{metric.label} is defined for no user: lists or histories are too short for it."
         )
-    terms = tuple(DisplayTerm(metric, model) for model in models)
+    terms = tuple(ModelMetric(metric, model) for model in models)
     estimate = Estimate.from_score(
         Score(values[counted]),
         clusters={"user": np.flatnonzero(some)[counted]},

@@ -40,12 +40,13 @@ from causalrec.evaluation._imputation import Imputation
 from causalrec.evaluation._law import Gain
 from causalrec.evaluation._new_users import NOTE
 from causalrec.evaluation._plan import Plan
-from causalrec.evaluation._samples import SampleTerm, sample_estimate
+from causalrec.evaluation._samples import sample_estimate
 from causalrec.evaluation._setup import Weighting, identify_mean, slice_rate
 from causalrec.evaluation._shadow_assumptions import shadow_assumptions
 from causalrec.evaluation._terms import (
     ListTerm,
     LossTerm,
+    ModelMetric,
     OutcomeTerm,
     Term,
     needs_popularity,
@@ -183,7 +184,7 @@ class Evaluator:
     def _samples(self, metrics: Sequence[Metric], sums: Sums) -> Measured:
         question = self.question
         asking = any(metric.definition.outcome == "relevance" for metric in metrics)
-        terms = tuple(SampleTerm(metric, one) for metric in metrics for one in question.models)
+        terms = tuple(ModelMetric(metric, one) for metric in metrics for one in question.models)
         estimate = sample_estimate(
             replace(self.source, rank=False),
             terms,

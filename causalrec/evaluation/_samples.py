@@ -20,8 +20,8 @@ from causalrec.evaluation._cells import CellBlock, CellSource, Coverage
 from causalrec.evaluation._engine import NEEDS_EVERY_CELL, NEEDS_MEAN, NEEDS_WEIGHT, key
 from causalrec.evaluation._law import Gain, OutcomeLaw
 from causalrec.evaluation._recommenders import FloatArray
+from causalrec.evaluation._terms import ModelMetric
 from causalrec.evaluation.metrics import (
-    Metric,
     area_under_curve,
     equal_count_bins,
     signed_miss,
@@ -31,19 +31,6 @@ from causalrec.scores import Score
 
 MOST_CELLS = 50_000_000
 """More cells than this are not held at once."""
-
-
-@dataclass(frozen=True, eq=False)
-class SampleTerm:
-    """One such metric of one model."""
-
-    definition: Metric
-    model: str
-
-    @property
-    def metric(self) -> str:
-        """The metric's label."""
-        return self.definition.label
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +77,7 @@ class _Cells:
 
 def sample_estimate(
     source: CellSource,
-    terms: Sequence[SampleTerm],
+    terms: Sequence[ModelMetric],
     estimators: Sequence[str],
     *,
     law: OutcomeLaw | None,
@@ -103,7 +90,7 @@ def sample_estimate(
     Parameters
     ----------
     source : CellSource
-    terms : sequence of SampleTerm
+    terms : sequence of ModelMetric
     estimators : sequence of str
     law : OutcomeLaw, optional
         For "dr".
@@ -171,7 +158,7 @@ def _members(source: CellSource, models: Sequence[str]) -> CellBlock:
 
 
 def _column(
-    term: SampleTerm,
+    term: ModelMetric,
     estimator: str,
     block: CellBlock,
     source: CellSource,

@@ -51,6 +51,19 @@ class Term(Named, Protocol):
         """Return the expectation of `base`."""
 
 
+@dataclass(frozen=True, eq=False)
+class ModelMetric:
+    """One metric of one model, where it is no sum over cells."""
+
+    definition: Metric
+    model: str
+
+    @property
+    def metric(self) -> str:
+        """The metric's label."""
+        return self.definition.label
+
+
 @dataclass(frozen=True)
 class OutcomeTerm:
     """The outcome itself: its sum over cells is a mean of the log's outcome."""

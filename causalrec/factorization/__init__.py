@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from causalrec.lazy import on_first_use
+
 if TYPE_CHECKING:
     from causalrec.factorization._explain import Explanation
     from causalrec.factorization._exposure_factors import ExposureFactors, exposure_factors
@@ -17,18 +19,6 @@ if TYPE_CHECKING:
     from causalrec.factorization._text_features import TextFeatures
     from causalrec.factorization._tuning import tune
     from causalrec.factorization._tuning_result import TuningResult
-else:
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOME:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
-
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-    def __dir__() -> list[str]:
-        return __all__
-
 
 _HOME = {
     "Explanation": "_explain",
@@ -43,6 +33,9 @@ _HOME = {
     "tune": "_tuning",
     "TuningResult": "_tuning_result",
 }
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = on_first_use(__name__, _HOME)
 
 __all__ = [
     "DebiasedMF",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from causalrec.lazy import on_first_use
+
 if TYPE_CHECKING:
     from causalrec.nuisances._balance import BalanceLine, balance, balance_table
     from causalrec.nuisances._base import Propensity
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from causalrec.nuisances._model import PropensityModel
     from causalrec.nuisances._outcome_cells import CellOutcomeModel, mrdr_weights
     from causalrec.nuisances._outcome_rows import ArmOutcomeModel
+    from causalrec.nuisances._parameters import Parameters
     from causalrec.nuisances._report import propensity_assumptions, warn_of_inverse_sum
     from causalrec.nuisances._resolve import (
         cell_propensity,
@@ -57,18 +60,6 @@ if TYPE_CHECKING:
     from causalrec.nuisances._shared import shared_design
     from causalrec.nuisances._softmax import SoftmaxFit, fit_softmax
     from causalrec.nuisances._support import Support, support
-else:
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOME:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
-
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-    def __dir__() -> list[str]:
-        return __all__
-
 
 _HOME = {
     "BalanceLine": "_balance",
@@ -108,6 +99,7 @@ _HOME = {
     "CellOutcomeModel": "_outcome_cells",
     "mrdr_weights": "_outcome_cells",
     "ArmOutcomeModel": "_outcome_rows",
+    "Parameters": "_parameters",
     "propensity_assumptions": "_report",
     "warn_of_inverse_sum": "_report",
     "cell_propensity": "_resolve",
@@ -124,6 +116,9 @@ _HOME = {
     "support": "_support",
 }
 
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = on_first_use(__name__, _HOME)
+
 __all__ = [
     "WEAK_SHADOW",
     "ArmOutcomeModel",
@@ -138,6 +133,7 @@ __all__ = [
     "Folds",
     "KnownPropensity",
     "LinearFit",
+    "Parameters",
     "Propensity",
     "PropensityChoice",
     "PropensityModel",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Self
 
-from causalrec.errors import StudyError
+from causalrec.errors import StudyError, near_miss
 
 
 class Parameters:
@@ -22,7 +22,8 @@ class Parameters:
         for name, value in parameters.items():
             if name not in known:
                 raise StudyError(
-                    f"{type(self).__name__} has no parameter {name!r}; it has {list(known)}."
+                    f"{type(self).__name__} has no parameter {name!r}.{near_miss(name, known)}"
+                    f" It has {', '.join(known)}."
                 )
             setattr(self, name, value)
         return self
