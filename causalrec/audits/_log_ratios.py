@@ -26,7 +26,7 @@ def log_ratios(estimate: Estimate, pairs: Mapping[str, tuple[str, str]]) -> Esti
     ...     Score(clicks), {"user": user}, groups=user % 2, labels=["even", "odd"])
     >>> found = log_ratios(by_group, {"odd to even": ("odd", "even")})
     >>> round(float(found), 4), float(np.round(np.exp(found.interval()[0, 0]), 2))
-    (-0.6931, 0.35)
+    (-0.6931, 0.39)
     """
     value = dict(zip(estimate.labels, estimate.value.tolist(), strict=True))
     linear = estimate.contrast(
