@@ -196,15 +196,9 @@ class Auditor:
             estimators=question.estimators,
             provider_columns=[one.column for one in attributes if one.by_provider],
             propensity=propensity,
-            outcome_model=question.outcome_model,
             graph=graph,
             sampled=question.sampled,
-            relevance_threshold=question.relevance_threshold,
-            train=question.train,
-            clip=question.clip,
-            floor=question.floor,
-            level=question.level,
-            random_state=question.seed,
+            **question.estimation,
         )
 
     def _note_on_outcomes(self, measured: tuple[str, ...]) -> None:

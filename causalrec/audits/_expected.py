@@ -146,14 +146,8 @@ def _users_of(question: AuditQuestion, lists: Lists, codes: Codes | None) -> Use
         estimators=tuple(e for e in question.estimators if e in {"naive", "dr", "plain"})
         or ("naive",),
         propensity=propensity,
-        outcome_model=question.outcome_model,
         graph=graph,
-        relevance_threshold=question.relevance_threshold,
-        train=question.train,
-        clip=question.clip,
-        floor=question.floor,
-        level=question.level,
-        random_state=question.seed,
+        **question.estimation,
     )
 
 

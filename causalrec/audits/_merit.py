@@ -92,15 +92,9 @@ def relevance_of(
         estimators=question.estimators,
         provider_columns=[one.column for one in attributes if one.by_provider],
         propensity=propensity,
-        outcome_model=question.outcome_model,
         graph=graph,
         sampled=question.sampled,
-        relevance_threshold=question.relevance_threshold,
-        train=question.train,
-        clip=question.clip,
-        floor=question.floor,
-        level=question.level,
-        random_state=question.seed,
+        **question.estimation,
     )
 
 

@@ -99,6 +99,19 @@ class AuditQuestion:
         return self.metrics
 
     @property
+    def estimation(self) -> dict[str, Any]:
+        """The options that every estimate of this audit shares."""
+        return {
+            "outcome_model": self.outcome_model,
+            "relevance_threshold": self.relevance_threshold,
+            "train": self.train,
+            "clip": self.clip,
+            "floor": self.floor,
+            "level": self.level,
+            "random_state": self.seed,
+        }
+
+    @property
     def config(self) -> dict[str, Any]:
         """The choices, as plain JSON types."""
         return {
