@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from causalrec.audits._crossed import Crossed
-from causalrec.audits._nested import NO_LEVEL, Cell, Partition, hidden_among
 from causalrec.errors import DataError
 from causalrec.evaluation import groups_by
-from causalrec.results import hidden_groups
+from causalrec.results import NO_LEVEL, Cell, Partition, hidden_among, hidden_groups
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,14 +13,12 @@ import pandas as pd
 
 from causalrec.audits._attributes import _is_of_provider
 from causalrec.errors import DataError, StudyError
-from causalrec.results import hidden_groups
+from causalrec.results import NO_LEVEL, Cell, Partition, hidden_among
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
 
 Codes = npt.NDArray[np.int64]
-Cell = frozenset[tuple[str, str]]
-UNKNOWN = "(unknown)"
 MOST_LEVELS = 50
 
 
@@ -108,28 +106,10 @@ def read_categories(
     singles = {name: _levels(table[name], name, unknown, active) for name in columns}
     pairs = list(combinations(columns, 2)) if intersections else []
     wanted = [*((name,) for name in columns), *pairs]
-    hidden = _hidden(_counts(singles, pairs, active), min_cell)
+    hidden = hidden_categories(singles, pairs, active, min_cell)
     provider = entity == "item" and all(_is_of_provider(log, singles[c][1]) for c in columns)
     found = tuple(_categories(names, singles, active, hidden) for names in wanted)
     return entity, provider, found
-
-
-def _hidden(counts: Mapping[Cell, int], min_cell: int) -> frozenset[Cell]:
-    """Return the cells to hide, where the number of everybody is always told.
-
-    Each attribute is protected by itself, against the total, before the crossings; where that
-    would ask for the total to be hidden too, all crossings are.
-    """
-    everybody: Cell = frozenset()
-    columns = {name for cell in counts for name, _ in cell}
-    hidden: set[Cell] = set()
-    for column in sorted(columns):
-        alone = {c: n for c, n in counts.items() if not c or {name for name, _ in c} == {column}}
-        hidden |= hidden_groups(alone, min_cell)
-    found = hidden_groups(counts, min_cell, also=hidden)
-    if everybody in found:
-        found = frozenset(hidden | {cell for cell in counts if len(cell) > 1})
-    return found - {everybody}
 
 
 def _entity(log: InteractionLog, columns: Sequence[str]) -> Literal["user", "item"]:
@@ -159,24 +139,30 @@ def _levels(
     return tuple(map(str, levels)), codes
 
 
-def _counts(
+def hidden_categories(
     singles: Mapping[str, tuple[tuple[str, ...], Codes]],
     pairs: Sequence[tuple[str, str]],
     active: npt.NDArray[np.bool_],
-) -> dict[Cell, int]:
-    """Count subjects of every cell, the unknown as a level of their own."""
-    named = pd.DataFrame(
-        {
-            column: np.array([*levels, UNKNOWN], dtype=object)[codes[active]]
-            for column, (levels, codes) in singles.items()
-        }
-    )
-    counts: dict[Cell, int] = {frozenset(): len(named)}
+    min_cell: int,
+) -> frozenset[Cell]:
+    """Return the cells to hide among all attributes and crossings, those of unknown level too."""
+    found = []
     for columns in [*((name,) for name in singles), *pairs]:
-        for levels, n in named.groupby(list(columns), sort=True).size().items():
-            several = levels if isinstance(levels, tuple) else (levels,)
-            counts[frozenset(zip(columns, map(str, several), strict=True))] = int(n)
-    return counts
+        names = [(*singles[column][0], NO_LEVEL) for column in columns]
+        shape = tuple(map(len, names))
+        places = [
+            singles[c][1][active] % n for c, n in zip(columns, shape, strict=True)
+        ]  # -1 is the last
+        there, codes = np.unique(np.ravel_multi_index(places, shape), return_inverse=True)
+        cells = [
+            frozenset(
+                (column, levels[at])
+                for column, levels, at in zip(columns, names, cell, strict=True)
+            )
+            for cell in np.column_stack(np.unravel_index(there, shape)).tolist()
+        ]
+        found.append(Partition(tuple(cells), codes))
+    return hidden_among(found, np.ones(int(active.sum()), dtype=bool), min_cell)
 
 
 def _categories(
@@ -203,7 +189,7 @@ def _categories(
     }
     about = set(columns)
     hidden_unknown = any(
-        {name for name, _ in cell} == about and UNKNOWN in dict(cell).values() for cell in hidden
+        {name for name, _ in cell} == about and NO_LEVEL in dict(cell).values() for cell in hidden
     )
     return Categories(
         columns=columns,

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from causalrec.evaluation._groups import Group
-from causalrec.results import Row, Table, suppress_small_cells
+from causalrec.results import (
+    NO_LEVEL,
+    Cell,
+    Partition,
+    Row,
+    Table,
+    hidden_among,
+    suppress_small_cells,
+)
 
 if TYPE_CHECKING:
     from causalrec.interactions import InteractionLog
@@ -23,7 +33,8 @@ def hide_small_groups(
 ) -> tuple[tuple[Row, ...], tuple[Table, ...]]:
     """Count the rows of user groups in users, and hide what speaks of fewer than `min_cell`.
 
-    Items are no persons: groups of items are counted, and shown.
+    Items are no persons: groups of items are counted, and shown. Groups of several columns are
+    looked at together, because a region tells of its countries by difference.
 
     Parameters
     ----------
@@ -48,9 +59,9 @@ def hide_small_groups(
     if not counts:
         return tuple(rows), tuple(tables)
     named = {row.label: counts[_name(row)] for row in rows if _name(row) in counts}
-    counted = [_counted(row, named) for row in rows]
-    everybody = Row(label="all users", n=log.n_users, unit="users")
-    shown = suppress_small_cells([everybody, *counted], min_cell, units=("users",))[1:]
+    small = hidden_among(_partitions(groups, log), np.ones(log.n_users, dtype=bool), min_cell)
+    counted = [_counted(row, named, small) for row in rows]
+    shown = suppress_small_cells(counted, min_cell, units=("users",))
     hidden = {_name(row) for row in shown if row.status == SUPPRESSED and row.group}
     return shown, tuple(_hide(table, hidden) for table in tables)
 
@@ -59,12 +70,34 @@ def _name(row: Row) -> str:
     return ", ".join(f"{column}={level}" for column, level in row.group.items())
 
 
-def _counted(row: Row, named: dict[str, tuple[int, str]]) -> Row:
-    """Count a group's row, or a gap's by the smaller of its two groups."""
+def _partitions(groups: Sequence[Group], log: InteractionLog) -> list[Partition]:
+    """Return the users parted by each column of theirs; those without a level come last."""
+    by_column: dict[str, list[Group]] = {}
+    for group in groups:
+        if group.users is not None:
+            (column,) = group.levels
+            by_column.setdefault(column, []).append(group)
+    found = []
+    for column, own in by_column.items():
+        codes = np.full(log.n_users, len(own), dtype=np.int64)
+        for place, group in enumerate(own):
+            codes[group.users] = place
+        cells: list[Cell] = [frozenset(group.levels.items()) for group in own]
+        without = [frozenset({(column, NO_LEVEL)})] if (codes == len(own)).any() else []
+        found.append(Partition((*cells, *without), codes))
+    return found
+
+
+def _counted(row: Row, named: dict[str, tuple[int, str]], small: frozenset[Cell]) -> Row:
+    """Count a group's row, or a gap's by the smaller of its two groups; mark what is hidden."""
     about = [named[label] for label in (row.label, *row.derived_from) if label in named]
-    return (
-        row.model_copy(update=dict(zip(("n", "unit"), min(about), strict=True))) if about else row
-    )
+    if not about:
+        return row
+    n, unit = min(about)
+    counted = row.model_copy(update={"n": n, "unit": unit})
+    if row.derived_from or frozenset(row.group.items()) not in small:
+        return counted
+    return counted.model_copy(update={"status": SUPPRESSED})
 
 
 def _hide(table: Table, hidden: set[str]) -> Table:

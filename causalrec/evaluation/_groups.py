@@ -82,8 +82,10 @@ def groups_by(
         values = (log.users if entity == "user" else log.items)[column]
         missing = int(values.isna().sum())
         if missing:
+            # How many users have none would tell of a small group by difference.
+            count = f"{missing:,}" if entity == "item" else "Some"
             notes.append(
-                f"{missing:,} {entity}s have no {column!r}; they count for everybody and belong"
+                f"{count} {entity}s have no {column!r}; they count for everybody and belong"
                 " to no group."
             )
         groups += _of_column(column, values, entity)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import causalrec as cr
-from causalrec.audits._nested import NO_LEVEL, Cell, Partition, hidden_among
+from causalrec.results import NO_LEVEL, Cell, Partition, hidden_among
 
 FORMATS = ("json", "html", "md", "csv", "tex")
 MIN_CELL = 11

@@ -2,58 +2,117 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from causalrec.audits._impact_groups import UNKNOWN, Cell, _hidden
+import causalrec as cr
+from causalrec.audits import impact_ratio_table
+from causalrec.audits._impact_groups import hidden_categories
+from causalrec.results import NO_LEVEL, Cell
 
 MIN_CELL = 11
+Singles = dict[str, tuple[tuple[str, ...], np.ndarray]]
+Solved = tuple[dict[Cell, np.ndarray], dict[Cell, int]]
 
 
-def random_counts(rng: np.random.Generator) -> dict[Cell, int]:
-    """Counts of two crossed attributes with unknown levels, their margins and the total."""
-    sexes, races = [*"MFX"[: rng.integers(2, 4)], UNKNOWN], [*"ABCD"[: rng.integers(2, 5)], UNKNOWN]
-    table = rng.negative_binomial(0.8, 0.02, size=(len(sexes), len(races)))
+def crossed(rng: np.random.Generator) -> Singles:
+    """Two crossed attributes with unknown levels."""
+    sexes, races = tuple("MFX"[: rng.integers(2, 4)]), tuple("ABCD"[: rng.integers(2, 5)])
+    table = rng.negative_binomial(0.8, 0.02, size=(len(sexes) + 1, len(races) + 1))
     table[rng.random(table.shape) < 0.25] = rng.integers(0, 14)
-    counts: dict[Cell, int] = {frozenset(): int(table.sum())}
-    for i, sex in enumerate(sexes):
-        counts[frozenset({("sex", sex)})] = int(table[i].sum())
-        for j, race in enumerate(races):
-            counts[frozenset({("sex", sex), ("race", race)})] = int(table[i, j])
-    for j, race in enumerate(races):
-        counts[frozenset({("race", race)})] = int(table[:, j].sum())
-    return {cell: n for cell, n in counts.items() if n or not cell}
+    sex, race = (np.repeat(one.ravel(), table.ravel()) for one in np.indices(table.shape))
+    return {
+        "sex": (sexes, np.where(sex == len(sexes), -1, sex)),
+        "race": (races, np.where(race == len(races), -1, race)),
+    }
 
 
-def derivable(counts: dict[Cell, int], hidden: frozenset[Cell]) -> list[Cell]:
+def nested(rng: np.random.Generator) -> Singles:
+    """Countries in regions, a few of unknown country, and a crossed attribute."""
+    sizes = rng.choice([0, 3, 5, 8, 15, 40, 70], size=6)
+    country = np.repeat(np.arange(6), sizes)
+    region = np.array([0, 0, 0, 1, 1, 2])[country]
+    country[rng.random(len(country)) < rng.choice([0.0, 0.05])] = -1
+    sex = (rng.random(len(country)) < 0.2).astype(int)
+    return {
+        "country": (("AT", "BE", "CY", "US", "CA", "JP"), country),
+        "region": (("EU", "NA", "AS"), region),
+        "sex": (("F", "M"), sex),
+    }
+
+
+def cells_of(singles: Singles, pairs: list[tuple[str, str]]) -> Solved:
+    """Return each cell as a 0/1 row over the finest cells, and its count."""
+    frame = pd.DataFrame({
+        column: np.array([*levels, NO_LEVEL], dtype=object)[codes]
+        for column, (levels, codes) in singles.items()
+    })  # fmt: skip
+    atoms = frame.value_counts()
+    rows: dict[Cell, np.ndarray] = {frozenset(): np.ones(len(atoms))}
+    for columns in [*((name,) for name in singles), *pairs]:
+        for levels in {tuple(line) for line in frame[list(columns)].to_numpy().tolist()}:
+            inside = np.ones(len(atoms), dtype=bool)
+            for column, level in zip(columns, levels, strict=True):
+                inside &= atoms.index.get_level_values(column) == level
+            rows[frozenset(zip(columns, levels, strict=True))] = inside.astype(float)
+    return rows, {cell: int(row @ atoms.to_numpy()) for cell, row in rows.items()}
+
+
+def derivable(rows: dict[Cell, np.ndarray], hidden: frozenset[Cell]) -> list[Cell]:
     """Return the hidden cells whose count follows from the shown ones, by linear algebra.
 
-    Independent of the code under test: the atoms are the crossed cells, every cell is a sum of
-    atoms, and a hidden cell follows if and only if it lies in the row space of the shown ones.
+    Independent of the code under test: every cell is a sum of the finest cells, and a hidden cell
+    follows if and only if it lies in the row space of the shown ones.
     """
-    atoms = [cell for cell in counts if len(cell) == 2]
-    rows = {cell: np.array([float(cell <= atom) for atom in atoms]) for cell in counts}
-    shown = np.array([rows[cell] for cell in counts if cell not in hidden])
+    shown = np.array([row for cell, row in rows.items() if cell not in hidden])
     rank = np.linalg.matrix_rank(shown)
     return [
         cell for cell in hidden if np.linalg.matrix_rank(np.vstack([shown, rows[cell]])) == rank
     ]
 
 
+@pytest.mark.parametrize("intersections", [False, True])
+@pytest.mark.parametrize("make", [crossed, nested])
 @pytest.mark.parametrize("seed", range(60))
-def test_nothing_small_follows_from_what_is_shown(seed: int) -> None:
-    counts = random_counts(np.random.default_rng(seed))
-    hidden = _hidden(counts, MIN_CELL)
-    small = {cell for cell, n in counts.items() if n < MIN_CELL and cell}
+def test_nothing_small_follows_from_what_is_shown(seed: int, make, intersections: bool) -> None:
+    singles = make(np.random.default_rng(seed))
+    pairs = list(combinations(singles, 2)) if intersections else []
+    n = len(next(iter(singles.values()))[1])
+    rows, counts = cells_of(singles, pairs)
+    hidden = hidden_categories(singles, pairs, np.ones(n, dtype=bool), MIN_CELL)
+    small = {cell for cell, count in counts.items() if count < MIN_CELL and cell}
     assert small <= hidden
     assert frozenset() not in hidden  # a result always tells how many there are
-    assert not [cell for cell in derivable(counts, hidden) if counts[cell] < MIN_CELL]
+    known = hidden & set(rows)
+    assert not [cell for cell in derivable(rows, known) if counts[cell] < MIN_CELL]
 
 
 def test_with_nothing_small_nothing_is_hidden() -> None:
-    counts: dict[Cell, int] = {
-        frozenset(): 80,
-        frozenset({("sex", "F")}): 40,
-        frozenset({("sex", "M")}): 40,
-    }
-    assert _hidden(counts, MIN_CELL) == frozenset()
+    singles = {"sex": (("F", "M"), np.repeat([0, 1], 40))}
+    assert not hidden_categories(singles, [], np.ones(80, dtype=bool), MIN_CELL)
+
+
+@pytest.mark.parametrize("intersections", [False, True])
+def test_a_small_country_does_not_follow_from_its_region(intersections: bool) -> None:
+    rng = np.random.default_rng(0)
+    country = np.repeat(["DE", "LU", "US", "SE"], [60, 5, 70, 8])
+    users = pd.DataFrame({
+        "user_id": range(143), "country": country,
+        "region": np.where(np.isin(country, ["DE", "LU"]), "EU", "other"),
+    })  # fmt: skip
+    user, item = np.divmod(np.arange(143 * 20), 20)
+    rows = pd.DataFrame({
+        "user_id": user, "item_id": item,
+        "shown": (rng.random(len(user)) < 0.3).astype(int), "y": user % 2,
+    })  # fmt: skip
+    log = cr.InteractionLog(rows, users=users, outcome="y", exposure="shown")
+    found = impact_ratio_table(log, groups=["country", "region"], intersections=intersections)
+    numbers = {row.label: row.n for row in found.rows if row.metric == "selection rate"}
+    assert numbers["selection rate: country=LU"] is None
+    pair = ("selection rate: country=DE", "selection rate: region=EU")
+    assert None in [numbers[label] for label in pair]
+    shown = {line[0]: line[1] for table in found.tables[:3] for line in table.rows}
+    assert "suppressed" in (shown["DE"], shown["EU"])

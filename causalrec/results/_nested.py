@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from causalrec.results import hidden_groups
+from causalrec.results._disclosure import hidden_groups
+from causalrec.results._margins import Cell
 
-Cell = frozenset[tuple[str, str]]
 Codes = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 NO_LEVEL = "(no level)"
