@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -45,8 +45,8 @@ class Attribute:
         All of them, with or without a level.
     hidden : frozenset of str
         Levels that disclosure control hides, the small ones and those that would give them away.
-    note : str
-        How many subjects have no level.
+    hides_rest : bool
+        Whether the number of subjects without a level is hidden: it would tell of a small group.
     meaning : mapping of level to group
         Of a crossed attribute: what its joint levels are made of.
     """
@@ -59,8 +59,21 @@ class Attribute:
     counts: Mapping[str, int]
     n_subjects: int
     hidden: frozenset[str]
-    note: str = ""
+    hides_rest: bool = False
     meaning: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def without(self) -> int:
+        """Subjects without a level."""
+        return self.n_subjects - sum(self.counts.values())
+
+    @property
+    def note(self) -> str:
+        """How many subjects have no level, as far as it may be told."""
+        if not self.without:
+            return ""
+        count = "Some" if self.hides_rest else f"{self.without:,}"
+        return f"{count} {self.unit} have no {self.column!r}; they belong to no group."
 
     @property
     def unit(self) -> str:
@@ -122,9 +135,17 @@ def read_attributes(
     table = log.users if entity == "user" else log.items
     hidden = hidden_among([_partition(one, table) for one in found], active, min_cell)
     return tuple(
-        replace(one, hidden=frozenset(x for x in one.levels if _cell(one.group(x)) in hidden))
+        replace(
+            one,
+            hidden=frozenset(x for x in one.levels if _cell(one.group(x)) in hidden),
+            hides_rest=_hides_rest(set(next(iter(one.meaning.values()), {one.column: ""})), hidden),
+        )
         for one in found
     )
+
+
+def _hides_rest(columns: set[str], hidden: Collection[Cell]) -> bool:
+    return any(columns == set(dict(cell)) and NO_LEVEL in dict(cell).values() for cell in hidden)
 
 
 def _partition(attribute: Attribute, table: pd.DataFrame) -> Partition:
@@ -194,15 +215,8 @@ def read_attribute(
         counts=counts,
         n_subjects=n_subjects,
         hidden=groups_to_hide(column, counts, n_subjects, min_cell),
-        note=_without_level(column, entity, n_subjects - sum(counts.values()), min_cell),
+        hides_rest=_hides_rest({column}, _hidden_cells(column, counts, n_subjects, min_cell)),
     )
-
-
-def _without_level(column: str, entity: Entity, without: int, min_cell: int) -> str:
-    if not without:
-        return ""
-    count = f"{without:,}" if without >= min_cell else f"Fewer than {min_cell}"
-    return f"{count} {entity}s have no {column!r}; they belong to no group."
 
 
 def _is_of_provider(log: InteractionLog, codes: Codes) -> bool:
@@ -221,14 +235,20 @@ def groups_to_hide(
     column: str, counts: Mapping[str, int], n_subjects: int, min_cell: int
 ) -> frozenset[str]:
     """Return the levels to hide; the total counts as shown, because a result always tells it."""
+    found = _hidden_cells(column, counts, n_subjects, min_cell)
+    return frozenset(level for level in counts if frozenset({(column, level)}) in found)
+
+
+def _hidden_cells(
+    column: str, counts: Mapping[str, int], n_subjects: int, min_cell: int
+) -> frozenset[Cell]:
     cells = {frozenset({(column, level)}): n for level, n in counts.items()}
     without = n_subjects - sum(counts.values())
     everything = {frozenset[tuple[str, str]](): n_subjects, **cells}
     if without:
         # Those without a level are a part of the total too: a small part hides with the others.
         everything[frozenset({(column, NO_LEVEL)})] = without
-    found = hidden_groups(everything, min_cell)
-    return frozenset(level for level in counts if frozenset({(column, level)}) in found)
+    return hidden_groups(everything, min_cell)
 
 
 def _cell(group: Mapping[str, str]) -> Cell:

@@ -77,13 +77,13 @@ def add_unknown_gaps(
     whom to add: their choice adds nothing to the error in first order, and the interval is that of
     the groups as they then are.
     """
-    without = int(attribute.n_subjects - sum(attribute.counts.values()))
+    without = attribute.without
     if not without:
         return []
-    if without < question.min_cell:
+    if attribute.hides_rest or without < question.min_cell:
         return [
-            f"Gaps by {attribute.column} are not bounded: fewer than {question.min_cell}"
-            f" {attribute.unit} have no level, and bounds would tell of them."
+            f"Gaps by {attribute.column} are not bounded: so few {attribute.unit} have no level,"
+            " or are in groups that are hidden, that bounds would tell of them."
         ]
     if attribute.reference is None:
         return []

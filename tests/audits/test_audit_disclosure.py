@@ -131,7 +131,7 @@ def test_a_note_on_missing_levels_is_no_small_count() -> None:
     found = cr.audit(
         cr.InteractionLog(events, users=users), user_groups="region", estimators="naive"
     )
-    assert "Fewer than 11 users have no 'region'; they belong to no group." in found.notes
+    assert "Some users have no 'region'; they belong to no group." in found.notes
     assert not any("6 users" in note for note in found.notes)
     # 404 of 410 users would tell the six: another group goes with them.
     assert {row.status for row in found.rows if row.group.get("region") == "east"} == {"suppressed"}
@@ -141,3 +141,23 @@ def test_nothing_left_to_compare_says_so() -> None:
     found = cr.audit(log_with_small_groups(), item_groups="kind", estimators="naive", min_cell=50)
     assert "the groups are too small to be shown" in found.answer
     assert all(row.value is None for row in found.rows)
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_how_many_have_no_level_is_not_told_where_a_group_would_follow(other: bool) -> None:
+    rng = np.random.default_rng(0)
+    level = np.array(["A"] * 70 + ["B"] * 60 + ["D"] * 5 + [None] * 12, dtype=object)
+    user, item = np.nonzero(rng.random((147, 20)) < 0.6)
+    events = pd.DataFrame({"user_id": user, "item_id": item, "rating": rng.random(len(user))})
+    users = pd.DataFrame({
+        "user_id": range(147), "level": level, "half": np.where(np.arange(147) % 2, "x", "y"),
+    })  # fmt: skip
+    log = cr.InteractionLog(events, users=users, outcome_range=(0.0, 1.0))
+    groups = ["level", "half"] if other else ["level"]
+    found = cr.audit(
+        log, user_groups=groups, propensity=0.6, estimators=["snips"], unknown="bounds"
+    )
+    # 147 in all, 70 and 60 shown: 12 without a level would leave 5.
+    assert "Some users have no 'level'; they belong to no group." in found.notes
+    assert not any("12 users" in note for note in found.notes)
+    assert not [row for row in found.rows if "whatever the unknown" in row.label]
