@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -109,13 +109,45 @@ def lists_by_model(
     return found
 
 
+def check_no_small_rest(log: InteractionLog, asked: Sequence[Fairness], min_cell: int) -> None:
+    """Refuse groups whose shares would tell, by subtraction, of a few items.
+
+    The shares of a column sum to one: what is left of the catalogue, of a group or of all items
+    outside it, once the groups of a column inside it are taken away, must not be small either.
+
+    Raises
+    ------
+    DataError
+        If a group, or what is left, has fewer than `min_cell` items.
+    """
+    groups: dict[str, dict[str, npt.NDArray[np.bool_]]] = {}
+    wholes: list[npt.NDArray[np.bool_]] = []
+    for one in asked:
+        if one.kind == "exposure":
+            levels, codes = item_groups(log, one.column)
+            inside = codes == levels.index(one.level)
+            groups.setdefault(one.column, {})[one.level] = inside
+            wholes += [inside, (codes >= 0) & ~inside, codes >= 0]
+    for whole in wholes:
+        for column, of_column in groups.items():
+            within = {name: one for name, one in of_column.items() if not (one & ~whole).any()}
+            left = int(whole.sum()) - sum(int(one.sum()) for one in within.values())
+            least = min([int(whole.sum()), *([left] if left else [])])
+            if least < min_cell:
+                names = ", ".join(f"{column}={name!r}" for name in of_column)
+                raise DataError(
+                    f"{names} or the rest has fewer than {min_cell} items: their exposure would"
+                    " give small groups away. Choose larger groups, fewer of them, or a smaller"
+                    " min_cell."
+                )
+
+
 def exposure_gaps(
     lists: Mapping[str, Lists],
     log: InteractionLog,
     asked: Fairness,
     *,
     sampled: tuple[str, ...],
-    min_cell: int,
     level: float,
 ) -> tuple[Estimate, Estimate]:
     """Return each model's share of exposure minus the catalogue's share, and the shares alone.
@@ -127,27 +159,15 @@ def exposure_gaps(
     asked : Fairness
     sampled : tuple of "user", "item"
         Providers take the place of items where the column is an attribute of theirs.
-    min_cell : int
     level : float
 
     Returns
     -------
     (Estimate, Estimate)
         Labelled by model; the second has "catalogue" too. Joint over models.
-
-    Raises
-    ------
-    DataError
-        If the group or the rest has fewer than `min_cell` items.
     """
     levels, codes = item_groups(log, asked.column)
     inside = codes == levels.index(asked.level)
-    smaller = min(int(inside.sum()), int((codes >= 0).sum() - inside.sum()))
-    if smaller < min_cell:
-        raise DataError(
-            f"{asked.column}={asked.level!r} or the rest has fewer than {min_cell} items: their"
-            " exposure would give small groups away. Choose a larger group, or a smaller min_cell."
-        )
     by_provider = _is_of_provider(log, codes)
     dimension = "provider" if by_provider else "item"
     users, own = _users_of(lists)

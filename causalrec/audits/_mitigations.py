@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from causalrec.audits._mitigation_axes import Axis, distance_axis, linear_axis, verdicts
 from causalrec.audits._mitigation_measures import (
     Fairness,
+    check_no_small_rest,
     exposure_gaps,
     lists_by_model,
     miscalibrations,
@@ -79,7 +80,7 @@ def compare_mitigations(
         ("user",) for new users of this catalogue, whose lists a decision is about; ("user",
         "item") for new items too, far wider. Attributes of providers are clustered by provider.
     min_cell : int
-        A group with fewer items is refused.
+        A group with fewer items is refused; so is a small rest that the groups asked for leave.
     level : float
         Of every value; of all differences of the result together.
     random_state : int or None
@@ -135,6 +136,7 @@ def compare_mitigations(
     asked = [parse_fairness(text, log) for text in texts]
     if not asked:
         raise StudyError("Name a measure of fairness: fairness='exposure:COLUMN=LEVEL'.")
+    check_no_small_rest(log, asked, min_cell)
     judged = evaluate(
         named,
         log,
@@ -169,7 +171,7 @@ def compare_mitigations(
     of_lists = About(words, "lists", level, n_users)
     tables, sentences = [], []
     for one in asked:
-        axis, more = _fairness(one, lists, log, train, dimensions, min_cell, pair_level, of_lists)
+        axis, more = _fairness(one, lists, log, train, dimensions, pair_level, of_lists)
         standing = verdicts(list(named), utility, axis)
         rows += [
             *more,
@@ -225,16 +227,13 @@ def _fairness(
     log: InteractionLog,
     train: InteractionLog | None,
     sampled: tuple[str, ...],
-    min_cell: int,
     pair_level: float,
     about: About,
 ) -> tuple[Axis, list[Row]]:
     """Return the axis of a measure, and the rows of its values."""
     level = about.level
     if asked.kind == "exposure":
-        gaps, shares = exposure_gaps(
-            lists, log, asked, sampled=sampled, min_cell=min_cell, level=level
-        )
+        gaps, shares = exposure_gaps(lists, log, asked, sampled=sampled, level=level)
         axis = distance_axis(asked.name, gaps, level=level, pair_level=pair_level)
         rows = share_rows(shares, f"{asked.column}={asked.level}", about)
         return axis, [*rows, *value_rows(axis, gaps, about)]

@@ -249,6 +249,45 @@ def test_what_means_nothing_is_refused(
         )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["exposure:kind=x", "exposure:kind=y"], True),  # 1 - x - y is the share of z
+        (["exposure:kind=x", "exposure:origin=abroad"], True),  # x holds abroad and three more
+        (["exposure:kind=x", "exposure:origin=sea"], True),  # so does all that is not x
+        (["exposure:kind=x"], False),
+        (["exposure:kind=x", "exposure:half"], False),
+    ],
+)
+def test_no_share_of_a_few_items_follows_from_several(asked: list[str], told: bool) -> None:
+    rng = np.random.default_rng(0)
+    n_users, n_items = 60, 60
+    items = pd.DataFrame({
+        "item_id": range(n_items), "kind": np.repeat(["x", "y", "z"], [30, 27, 3]),
+        "origin": np.repeat(["abroad", "home", "sea"], [27, 6, 27]),
+        "half": np.where(np.arange(n_items) % 2, "even", "odd"),
+    })  # fmt: skip
+    scores = rng.random((n_users, n_items))
+    user, item = np.nonzero(rng.random(scores.shape) < 0.4)
+    events = pd.DataFrame({"user_id": user, "item_id": item, "y": rng.integers(0, 2, len(user))})
+    log = cr.InteractionLog(events, items=items, outcome="y", outcome_range=(0, 1))
+    models = {
+        name: lambda u, i, table=table: table[np.asarray(u), np.asarray(i)]
+        for name, table in {"deployed": scores, "other": 1.0 - scores}.items()
+    }
+
+    def compare() -> cr.Result:
+        return compare_mitigations(
+            log, models, accuracy="dcg@5", fairness=asked, propensity=0.4, min_cell=11
+        )
+
+    if told:
+        with pytest.raises(DataError, match="would give small groups away"):
+            compare()
+    else:
+        assert [row for row in compare().rows if "share of exposure" in row.metric]
+
+
 # ---------------------------------------------------------------------- known truth
 
 
