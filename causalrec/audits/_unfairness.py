@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causalrec.audits._gaps import Found
-from causalrec.audits._yao_huang import FAMILY, MIN_SUPPORT, PERMUTATIONS, Unfairness, yao_huang
+from causalrec.audits._yao_huang import (
+    FAMILY,
+    MIN_SUPPORT,
+    PERMUTATIONS,
+    NoCommonItemError,
+    Unfairness,
+    yao_huang,
+)
 from causalrec.evaluation import contenders
 from causalrec.results import Row, Table
 
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
     from causalrec.audits._options import AuditQuestion
     from causalrec.evaluation import GroupAnswers
 
+METRIC = "value unfairness, debiased"
 COLUMNS = (
     "attribute",
     "group",
@@ -63,15 +71,19 @@ def add_unfairness(
     for level in attribute.shown:
         member = attribute.codes == attribute.levels.index(level)
         for estimator, weight in weights.items():
-            one = yao_huang(
-                prediction,
-                cells.values,
-                cells.users,
-                cells.items,
-                member,
-                weight=weight,
-                random_state=question.seed,
-            )
+            try:
+                one = yao_huang(
+                    prediction,
+                    cells.values,
+                    cells.users,
+                    cells.items,
+                    member,
+                    weight=weight,
+                    random_state=question.seed,
+                )
+            except NoCommonItemError:
+                found.add([_no_row(attribute, level, estimator, question)], judged=False)
+                continue
             lines += _lines(one, attribute, level, estimator)
             found.add([_row(one, attribute, level, estimator, question)], judged=False)
     return (_table(lines),) if lines else ()
@@ -95,13 +107,28 @@ def _lines(one: Unfairness, attribute: Attribute, level: str, estimator: str) ->
     ]
 
 
+def _no_row(attribute: Attribute, level: str, estimator: str, question: AuditQuestion) -> Row:
+    return Row(
+        label=f"{METRIC}: {attribute.column}={level} ({estimator})",
+        metric=METRIC,
+        level=question.level,
+        n=attribute.counts[level],
+        unit="users",
+        population=f"items with {MIN_SUPPORT} rows of the group and of all others",
+        estimator=estimator,
+        group=attribute.group(level),
+        status="not_estimable",
+        note=f"no item has {MIN_SUPPORT} rows both of the group and of all others",
+    )
+
+
 def _row(
     one: Unfairness, attribute: Attribute, level: str, estimator: str, question: AuditQuestion
 ) -> Row:
     lower, upper = one.interval(question.level)
     return Row(
-        label=f"value unfairness, debiased: {attribute.column}={level} ({estimator})",
-        metric="value unfairness, debiased",
+        label=f"{METRIC}: {attribute.column}={level} ({estimator})",
+        metric=METRIC,
         value=one.debiased,
         lower=lower,
         upper=upper,

@@ -21,6 +21,10 @@ FOLDS = 50
 PERMUTATIONS_A_BLOCK = 25
 
 
+class NoCommonItemError(DataError):
+    """No item has enough rows of a group and of all others."""
+
+
 @dataclass(frozen=True)
 class Unfairness:
     """One group against all others.
@@ -101,7 +105,7 @@ def yao_huang(
 
     Raises
     ------
-    DataError
+    NoCommonItemError
         If no item has enough rows on both sides.
 
     Notes
@@ -130,7 +134,7 @@ def yao_huang(
     cells = _Cells.of(y, r, u, j, w, len(g))
     kept = cells.supported(g[:, None], min_support)[:, 0]
     if not kept.any():
-        raise DataError(
+        raise NoCommonItemError(
             f"No item has {min_support} rows both of the group and of all others: there is nothing"
             " to compare. Look at a larger group, or lower min_support."
         )

@@ -264,6 +264,29 @@ def test_unfairness_of_a_model_stands_beside_exchanged_labels(
     assert (table["items compared"] > 10).all()
 
 
+def test_a_group_that_shares_no_item_with_others_has_a_row_that_says_so() -> None:
+    rng = np.random.default_rng(0)
+    country = np.repeat(["A", "B", "C"], [40, 40, 15])
+    recorded = rng.random((95, 24)) < 0.6
+    recorded[country == "C", :20] = False  # C alone rates the last four items
+    recorded[country != "C", 20:] = False
+    user, item = np.nonzero(recorded)
+    events = pd.DataFrame({"user_id": user, "item_id": item, "rating": rng.normal(size=len(user))})
+    users = pd.DataFrame({"user_id": range(95), "country": country})
+    found = cr.audit(
+        cr.InteractionLog(events, users=users), lambda u, i: np.cos(np.asarray(u) + np.asarray(i)),
+        user_groups="country", propensity=0.5, estimators=["snips"], measures="unfairness", k=3,
+    )  # fmt: skip
+    name = "value unfairness, debiased: country={} ({})"
+    for estimator in ("naive", "snips"):
+        lone = found[name.format("C", estimator)]
+        assert (lone.status, lone.value, lone.n) == ("not_estimable", None, 15)
+        assert "5 rows both of the group and of all others" in lone.note
+        assert found[name.format("A", estimator)].status == "ok"
+    table = next(one for one in found.tables if one.name == "unfairness").to_frame()
+    assert set(table["group"]) == {"A", "B"}
+
+
 # ---------------------------------------------------------------------- the quick path
 
 
