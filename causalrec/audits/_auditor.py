@@ -88,8 +88,10 @@ class Auditor:
         self._add_means()
         self._add_lists()
         self._add_trends()
-        rows = self._judged(hide_small_groups(self.found.rows, self.question.min_cell))
         attributes = {one.column: one for one in (*self.users, *self.items)}
+        rows = self._judged(
+            hide_small_groups(self.found.rows, self.question.min_cell, tuple(attributes.values()))
+        )
         hidden = hidden_pairs(rows, attributes)
         tables = tuple(hide_in_table(table, hidden) for table in self.tables)
         tested = [row for row in rows if row.p_adjusted is not None]

@@ -245,7 +245,7 @@ def _write(
     outcome = pathways.outcome
     metric = f"gap in {outcome}"
     rows, estimate = _rows(question, computed, metric, outcome)
-    rows = hide_small_groups(rows, question.min_cell)
+    rows = hide_small_groups(rows, question.min_cell, [question.attribute])
     shown = computed is not None and rows[0].status != "suppressed"
     tables: tuple[Table, ...] = ()
     stated = pathways.assumptions

@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from causalrec.audits._attributes import Attribute
 from causalrec.audits._gaps import TEST_COLUMNS, TestLine
-from causalrec.results import Row, Table, suppress_small_cells
+from causalrec.results import Cell, Row, Table, suppress_small_cells
 
 SUPPRESSED = "suppressed"
 NAMES = frozenset({"attribute", "group", "label"})
 Pairs = frozenset[tuple[str, str]]
 
 
-def hide_small_groups(rows: Sequence[Row], min_cell: int) -> tuple[Row, ...]:
+def hide_small_groups(
+    rows: Sequence[Row], min_cell: int, attributes: Sequence[Attribute]
+) -> tuple[Row, ...]:
     """Suppress small groups of users and of items, each among their own kind.
 
-    Users and items are counted apart: the catalogue is no margin of the users.
+    Users and items are counted apart: the catalogue is no margin of the users. The attributes were
+    looked at together when they were read; their margins are looked at again only where a number
+    speaks of fewer subjects than its group has.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    min_cell : int
+    attributes : sequence of Attribute
+        With the groups that must be hidden.
     """
+    gone = {frozenset(one.group(x).items()) for one in attributes for x in one.hidden}
+    total = {one.unit: one.n_subjects for one in attributes}
     hidden: dict[str, list[Row]] = {}
     for unit in ("users", "items"):
-        kept = [row for row in rows if row.unit == unit]
-        hidden[unit] = list(suppress_small_cells(kept, min_cell))
+        kept = [_marked(row, gone) for row in rows if row.unit == unit]
+        again = any(
+            row.n is not None and row.n < min_cell
+            for row in kept
+            if row.group and not row.derived_from and row.status != SUPPRESSED
+        )
+        everybody = Row(label="everybody", n=total.get(unit), unit=unit)
+        hidden[unit] = list(suppress_small_cells([everybody, *kept], min_cell, margins=again)[1:])
     queues = {unit: iter(found) for unit, found in hidden.items()}
     return tuple(next(queues[row.unit]) for row in rows)
+
+
+def _marked(row: Row, gone: Collection[Cell]) -> Row:
+    if row.derived_from or frozenset(row.group.items()) not in gone:
+        return row
+    return row.model_copy(update={"status": SUPPRESSED})
 
 
 def hidden_pairs(rows: Sequence[Row], attributes: Mapping[str, Attribute]) -> Pairs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +157,9 @@ def _exposure(found: Found, question: AuditQuestion, windows: Windows) -> Table:
         )
     entropy, by_window = _entropy(windows, log.n_users, log.n_items, question.level)
     slope_of_entropy = entropy.contrast(weights[None, :], ["trend of users' entropy"])
-    found.add(_slope_rows(slope_of_entropy, question, users), judged=False)
+    found.add(
+        _slope_rows(slope_of_entropy, question, {slope_of_entropy.labels[0]: users}), judged=False
+    )
     lines = zip(
         windows.starts, *(values.tolist() for values in series.values()), by_window, strict=True
     )
@@ -235,7 +237,7 @@ def _entropy(
 def _gaps(
     found: Found, question: AuditQuestion, windows: Windows, attribute: Attribute
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Add the slope of every gap to the reference; return notes and the series of the groups."""
+    """Add the slope of every group and gap; return notes and the series of the groups."""
     log, n = question.log, len(windows.starts)
     assert log.outcome is not None
     kept = [
@@ -265,16 +267,37 @@ def _gaps(
     )
     weights = slope_weights(n)
     base = attribute.reference
-    contrasts = {}
-    for level in kept:
-        if level != base:
-            name = f"trend of mean gap, {attribute.column}: {level} - {base}"
-            contrasts[name] = {f"{k}|{level}": float(w) for k, w in enumerate(weights)} | {
-                f"{k}|{base}": -float(w) for k, w in enumerate(weights)
-            }
-    slopes = mean.contrast(contrasts)
-    smallest = min(attribute.counts[level] for level in kept)
-    found.add(_slope_rows(slopes, question, smallest), judged=False)
+    names = {level: f"trend of mean, {attribute.column}={level}" for level in kept}
+    slopes = mean.contrast(
+        {
+            name: {f"{k}|{level}": float(w) for k, w in enumerate(weights)}
+            for level, name in names.items()
+        }
+    )
+    own_rows = _slope_rows(slopes, question, {names[x]: attribute.counts[x] for x in kept})
+    found.add(
+        [
+            row.model_copy(update={"group": attribute.group(level)})
+            for row, level in zip(own_rows, kept, strict=True)
+        ],
+        judged=False,
+    )
+    gaps = {
+        f"trend of mean gap, {attribute.column}: {level} - {base}": (level, base)
+        for level in kept
+        if level != base
+    }
+    differences = slopes.contrast(
+        {name: {names[a]: 1.0, names[b]: -1.0} for name, (a, b) in gaps.items()}
+    )
+    smaller = {name: min(attribute.counts[x] for x in pair) for name, pair in gaps.items()}
+    found.add(
+        [
+            row.model_copy(update={"derived_from": tuple(names[x] for x in gaps[row.label])})
+            for row in _slope_rows(differences, question, smaller)
+        ],
+        judged=False,
+    )
     value = dict(zip(mean.labels, mean.value.tolist(), strict=True))
     return notes, [
         (attribute.column, level, f"{attribute.column}={level}", start, value[f"{k}|{level}"])
@@ -283,7 +306,7 @@ def _gaps(
     ]
 
 
-def _slope_rows(slopes: Estimate, question: AuditQuestion, n: int) -> tuple[Row, ...]:
+def _slope_rows(slopes: Estimate, question: AuditQuestion, n: Mapping[str, int]) -> tuple[Row, ...]:
     return rows_from_estimate(
         slopes,
         metric=slopes.labels[0].split(",")[0],
@@ -291,7 +314,7 @@ def _slope_rows(slopes: Estimate, question: AuditQuestion, n: int) -> tuple[Row,
         estimator="naive",
         unit="users",
         level=question.level,
-        n=dict.fromkeys(slopes.labels, n),
+        n=n,
         interval_method="t of the least-squares slope per window, clustered by"
         f" {' and '.join(slopes.sampled)}",
     )

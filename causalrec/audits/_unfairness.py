@@ -33,7 +33,7 @@ COLUMNS = (
     "measure",
     "estimator",
     "unfairness",
-    "under exchanged labels",
+    "of a fair model",
     "their standard deviation",
     "p-value",
     "items compared",
@@ -133,14 +133,14 @@ def _row(
         lower=lower,
         upper=upper,
         level=question.level,
-        p_value=float(one.p_value[0]),
+        p_value=one.p_of_debiased if np.isfinite(one.p_of_debiased) else None,
         n=attribute.counts[level],
         unit="users",
         population=f"{one.n_items:,} items with {MIN_SUPPORT} rows of the group and of all others",
         estimator=estimator,
         group=attribute.group(level),
         interval_method="t of the debiased square, jackknife over users, signed root",
-        note=f"p-value by {PERMUTATIONS} exchanges of the users' labels",
+        note="p-value of the debiased square, two-sided, by the error of the interval",
     )
 
 
@@ -152,9 +152,10 @@ def _table(lines: list[Line]) -> Table:
         rows=tuple(lines),
         caption="Each group against all other users, item by item. These averages of absolute"
         " values are above zero for a perfectly fair model too, the more so the fewer ratings an"
-        " item has: hold them against what they are when users exchange their labels. The rows"
-        " hold the debiased square's root, which is not biased so.",
+        " item has: hold them against what they are for a fair model with these groups' sizes,"
+        f" activities and variances ({PERMUTATIONS} draws of signs by user; so are the p-values)."
+        " The rows hold the debiased square's root, which is not biased so.",
         figure="bars",
         x="label",
-        y=("unfairness", "under exchanged labels"),
+        y=("unfairness", "of a fair model"),
     )

@@ -1,4 +1,4 @@
-"""Value, absolute, under-, over-estimation and non-parity unfairness, beside exchanged labels."""
+"""Value, absolute, under-, over-estimation and non-parity unfairness, beside a fair model's."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ class Unfairness:
     values : float64 array (5,)
         Value, absolute, under-estimation, over-estimation and non-parity unfairness.
     reference, reference_spread : float64 arrays (5,)
-        Their mean and standard deviation when users exchange their labels.
+        Their mean and standard deviation for a fair model with these groups' sizes, activities and
+        variances: with signs drawn for users.
     p_value : float64 array (5,)
-        Share of exchanges that reach the value.
+        Share of draws that reach the value.
     squared : float
         The debiased square of value unfairness: below zero is noise.
     squared_error : float
@@ -63,6 +64,18 @@ class Unfairness:
         """Return the interval of `debiased`: the square's, and the signed roots of its ends."""
         half = float(stats.t.ppf((1.0 + level) / 2.0, self.degrees_of_freedom)) * self.squared_error
         return signed_root(self.squared - half), signed_root(self.squared + half)
+
+    @property
+    def p_of_debiased(self) -> float:
+        """The two-sided p-value of the debiased square: below 1 - level iff the interval misses 0.
+
+        NaN where the error is not known.
+        """
+        if self.squared_error == 0.0:
+            return 1.0 if self.squared == 0.0 else 0.0
+        return float(
+            2.0 * stats.t.sf(abs(self.squared) / self.squared_error, self.degrees_of_freedom)
+        )
 
 
 def signed_root(square: float) -> float:
@@ -97,6 +110,7 @@ def yao_huang(
     min_support : int
         Items with fewer rows on a side are left out: their mean says nothing.
     permutations : int
+        How many times signs are drawn for users.
     random_state : int or None
 
     Returns
@@ -114,8 +128,13 @@ def yao_huang(
     item j in group g: value mean_j |d_g,j - d_o,j|; absolute mean_j ||d_g,j| - |d_o,j||; under and
     over of the negative and positive parts; non-parity |mean prediction in g - in o|. An average
     of absolute values is far above zero for a perfectly fair model too, where an item has few
-    ratings, so users exchange their labels as a reference. The debiased square is mean_j [(d_g,j -
-    d_o,j)^2 - s_j^2] with s_j^2 the sampling variance of the difference: zero in expectation for a
+    ratings. So each is held against a fair model's with the same groups: the residuals of each side
+    and item, with signs drawn by user, around an error that both sides share (a wild bootstrap by
+    user, Liu 1988, under equal mean errors). Exchanged labels would test more than that: they
+    reject a fair model where groups differ in activity or in noise. Residuals are enlarged by what
+    a mean of few rows takes from them; for means of absolute values that is exact for normal
+    errors. The debiased square is mean_j [(d_g,j - d_o,j)^2 - s_j^2] with s_j^2 the sampling
+    variance of the difference: zero in expectation for a
     fair model. Its error is that of a jackknife over folds of users and of new items together.
 
     Examples
@@ -138,16 +157,13 @@ def yao_huang(
             f"No item has {min_support} rows both of the group and of all others: there is nothing"
             " to compare. Look at a larger group, or lower min_support."
         )
-    values = cells.family(g[:, None], min_support)[:, 0]
+    values = cells.family(g[:, None], kept)
     rng = np.random.default_rng(random_state)
-    seen = np.flatnonzero(np.bincount(u, minlength=len(g)) > 0)
-    exchanged = []
-    for start in range(0, permutations, PERMUTATIONS_A_BLOCK):
-        labels = np.zeros((len(g), min(PERMUTATIONS_A_BLOCK, permutations - start)), dtype=bool)
-        for column in range(labels.shape[1]):
-            labels[seen, column] = rng.permutation(g[seen])
-        exchanged.append(cells.family(labels, min_support))
-    reference = np.concatenate(exchanged, axis=1)
+    null = _Null.of(y, y - r, u, j, w, g, kept)
+    reference = np.concatenate([
+        null.family(rng.choice([-1.0, 1.0], size=(len(g), columns)))
+        for columns in _blocks(permutations)
+    ], axis=1)  # fmt: skip
     reached = (reference >= values[:, None] * (1 - 1e-12)).sum(axis=1)
     squared, error, freedom = _debiased(cells, g, kept, rng)
     return Unfairness(
@@ -197,28 +213,16 @@ class _Cells:
         )
         return inside, outside
 
-    def family(self, labels: BoolArray, least: int) -> FloatArray:
-        """Return the five measures of each column of labels, (5, columns)."""
-        kept = self.supported(labels, least)
-        count = np.maximum(kept.sum(axis=0), 1)
+    def family(self, labels: BoolArray, kept: BoolArray) -> FloatArray:
+        """Return the five measures (5,) of labels (users, 1) over the items that are kept."""
         one, other = self.errors(labels)
-
-        def mean(a: FloatArray, b: FloatArray) -> FloatArray:
-            return np.asarray((np.abs(a - b) * kept).sum(axis=0) / count)
-
-        sides = [
-            prediction.sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-300)
-            for prediction, weight in zip(
-                self._by_side(2, labels), self._by_side(1, labels), strict=True
-            )
+        (y, y_other), (w, w_other) = (self._by_side(part, labels) for part in (2, 1))
+        means = [
+            float(total.sum() / max(weight.sum(), 1e-300))
+            for total, weight in ((y, w), (y_other, w_other))
         ]
-        return np.stack([
-            mean(one, other),
-            mean(np.abs(one), np.abs(other)),
-            mean(np.maximum(0.0, -one), np.maximum(0.0, -other)),
-            mean(np.maximum(0.0, one), np.maximum(0.0, other)),
-            np.abs(sides[0] - sides[1]),
-        ])  # fmt: skip
+        errors = np.concatenate(_of_errors(one[kept], other[kept]))
+        return np.append(errors, abs(means[0] - means[1]))
 
     def squares(self, labels: BoolArray) -> FloatArray:
         """Return the debiased squared difference of errors by item, (items, columns).
@@ -236,6 +240,117 @@ class _Cells:
             scale = np.divide(n, np.square(w) * (n - 1.0), out=np.full_like(n, np.nan), where=known)
             noise += spread * scale
         return np.asarray(np.square(one - other) - noise)
+
+
+def _blocks(draws: int) -> list[int]:
+    """Return how many draws to make at a time."""
+    return [
+        min(PERMUTATIONS_A_BLOCK, draws - start) for start in range(0, draws, PERMUTATIONS_A_BLOCK)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Null:
+    """A fair model with these groups' sizes, activities and variances, for draws of signs.
+
+    A side's error of an item is what both have in common plus the side's own residuals, each with
+    the sign that is drawn for its user, so that what a user's errors share stays shared.
+    """
+
+    noise: tuple[sparse.csr_array, sparse.csr_array]
+    """Items by users, of the group and of the others: weighted residuals."""
+    predictions: FloatArray
+    """By user: weighted residuals of the group's predictions, minus those of the others'."""
+    common: FloatArray
+    """By item: the mean error of all, shrunk to what is more than its noise."""
+
+    @classmethod
+    def of(
+        cls,
+        y: FloatArray,
+        e: FloatArray,
+        u: IntArray,
+        j: IntArray,
+        w: FloatArray,
+        member: BoolArray,
+        kept: BoolArray,
+    ) -> _Null:
+        side, n = 1 - member[u].astype(np.int64), len(kept)
+        cell = side * n + j
+
+        def by_cell(values: FloatArray) -> FloatArray:
+            return np.asarray(np.bincount(cell, values, minlength=2 * n))
+
+        weight = np.maximum(by_cell(w), 1e-300)
+        mean, h = by_cell(w * e) / weight, w / weight[cell]
+        squares = by_cell(h**2)
+        # A residual from a mean that holds it has this share of the error's variance.
+        left = np.maximum(1.0 - 2.0 * h + squares[cell], 1e-12)
+        residual = h * (e - mean[cell]) / np.sqrt(left)
+        variance = by_cell(residual**2).reshape(2, n)
+        total = np.maximum(variance.sum(axis=0), 1e-300)
+        rows = 1.0 / np.maximum(squares, 1e-300)
+        short = (np.square(variance / total) * _shortfall(rows).reshape(2, n)).sum(axis=0)
+        residual /= (1.0 - short)[j]
+        shape = (n, len(member))
+        noise = tuple(
+            sparse.csr_array((residual[side == s], (j[side == s], u[side == s])), shape=shape)[kept]
+            for s in (0, 1)
+        )
+        both = weight.reshape(2, n)[:, kept]
+        share = both / both.sum(axis=0)
+        common = (share * mean.reshape(2, n)[:, kept]).sum(axis=0)
+        known = float(np.square(common).sum())
+        chance = float((np.square(share) * variance[:, kept]).sum())
+        common *= np.sqrt(max(0.0, known - chance) / known) if known > 0.0 else 0.0
+        return cls((noise[0], noise[1]), _of_predictions(y, u, w, side, len(member)), common)
+
+    def family(self, signs: FloatArray) -> FloatArray:
+        """Return the five measures for each column of signs (users, columns): (5, columns)."""
+        one, other = (self.common[:, None] + np.asarray(part @ signs) for part in self.noise)
+        return np.stack([*_of_errors(one, other), np.abs(self.predictions @ signs)])
+
+
+def _of_errors(one: FloatArray, other: FloatArray) -> list[FloatArray]:
+    """Return value, absolute, under- and over-estimation of mean errors (items, columns)."""
+    pairs = (
+        (one, other),
+        (np.abs(one), np.abs(other)),
+        (np.maximum(0.0, -one), np.maximum(0.0, -other)),
+        (np.maximum(0.0, one), np.maximum(0.0, other)),
+    )
+    return [np.asarray(np.abs(a - b).mean(axis=0)) for a, b in pairs]
+
+
+def _of_predictions(
+    y: FloatArray, u: IntArray, w: FloatArray, side: IntArray, n_users: int
+) -> FloatArray:
+    """Return each user's part in the difference of mean predictions, without the difference."""
+    weight = np.maximum(np.bincount(side, w, minlength=2), 1e-300)
+    centred = y - (np.bincount(side, w * y, minlength=2) / weight)[side]
+    part = np.bincount(u, w * centred / weight[side], minlength=n_users)
+    h = np.bincount(u, w / weight[side], minlength=n_users)
+    of_user = np.zeros(n_users, dtype=np.int64)
+    of_user[u] = side
+    left = 1.0 - 2.0 * h + np.bincount(of_user, h**2, minlength=2)[of_user]
+    return np.asarray(part / np.sqrt(np.maximum(left, 1e-12)))
+
+
+def _shortfall(rows: FloatArray) -> FloatArray:
+    """Return by how much a mean of absolute values falls short with signs drawn for so many rows.
+
+    With S the sum of n signs, residuals of normal errors have the variance (1 - S^2 / n^2) of what
+    it is to be, times n / (n - 1). Its root's mean is below one.
+    """
+    least, most = 2, 60
+    n = np.clip(np.rint(rows), least, most).astype(np.int64)
+    table = np.zeros(most + 1)
+    for size in range(least, most + 1):
+        total = 2 * np.arange(size + 1) - size
+        chance = stats.binom(size, 0.5).pmf(np.arange(size + 1))
+        root = float(chance @ np.sqrt(1.0 - np.square(total / size)))
+        table[size] = 1.0 - root * np.sqrt(size / (size - 1))
+    return np.asarray(table[n])
 
 
 def _debiased(

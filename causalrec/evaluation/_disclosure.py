@@ -61,7 +61,7 @@ def hide_small_groups(
     named = {row.label: counts[_name(row)] for row in rows if _name(row) in counts}
     small = hidden_among(_partitions(groups, log), np.ones(log.n_users, dtype=bool), min_cell)
     counted = [_counted(row, named, small) for row in rows]
-    shown = suppress_small_cells(counted, min_cell, units=("users",))
+    shown = suppress_small_cells(counted, min_cell, units=("users",), margins=False)
     hidden = {_name(row) for row in shown if row.status == SUPPRESSED and row.group}
     return shown, tuple(_hide(table, hidden) for table in tables)
 

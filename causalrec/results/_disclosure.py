@@ -27,6 +27,7 @@ def suppress_small_cells(
     min_cell: int = DEFAULT_MIN_CELL,
     *,
     units: Collection[str] | None = None,
+    margins: bool = True,
 ) -> tuple[Row, ...]:
     """Hide the rows of small groups, and the rows that would give them away.
 
@@ -41,6 +42,9 @@ def suppress_small_cells(
         and Medicaid Services ("fewer than 11").
     units : collection of str, optional
         Units whose subjects are protected, for example ("users",); every unit by default.
+    margins : bool
+        False where `hidden_among` has looked at all groups together before: the rows that are
+        marked as suppressed, or are small, are hidden, and what is computed from them.
 
     Returns
     -------
@@ -53,7 +57,9 @@ def suppress_small_cells(
     Within each family of margins the smallest group that is still shown is hidden next, until at
     least two groups are hidden, together they have at least `min_cell` subjects, and no hidden
     count is determined by the shown ones. Levels that are listed are taken to make up their
-    total, so a list that leaves some subjects out is treated with more care than it needs.
+    total, so a list that leaves some subjects out is treated with more care than it needs. Of the
+    rows without a group the largest counts everybody; one of few subjects (users with two relevant
+    items, say) is hidden by itself, with those of its metric.
 
     Examples
     --------
@@ -66,16 +72,23 @@ def suppress_small_cells(
     rows = tuple(rows)
     plain = [row for row in rows if not row.derived_from]
     counts: dict[Cell, int] = {}
+    small = set()
     for row in plain:
         if row.n is not None and (units is None or row.unit in units):
             cell = _cell(row)
-            counts[cell] = min(row.n, counts.get(cell, row.n))
+            counts[cell] = (min if cell else max)(row.n, counts.get(cell, row.n))
+            if not cell and row.n < min_cell:
+                small.add(row.metric)
     forced = {_cell(row) for row in plain if row.status == SUPPRESSED}
-    hidden = hidden_groups(counts, min_cell, also=forced)
-    out = [
-        _blank(row, min_cell) if not row.derived_from and _cell(row) in hidden else row
-        for row in rows
-    ]
+    if margins:
+        hidden = hidden_groups(counts, min_cell, also=forced)
+    else:
+        hidden = frozenset({cell for cell, n in counts.items() if n < min_cell} | forced)
+
+    def goes(row: Row) -> bool:
+        return _cell(row) in hidden or (not row.group and row.metric in small)
+
+    out = [_blank(row, min_cell) if not row.derived_from and goes(row) else row for row in rows]
     return _hide_derived(out, hidden, min_cell, units)
 
 

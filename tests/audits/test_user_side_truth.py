@@ -155,7 +155,7 @@ def test_lambda_is_recovered_where_a_hidden_confounder_selects(odds: float) -> N
 
 
 @pytest.mark.slow
-def test_a_fair_model_stays_within_exchanged_labels_and_an_unfair_one_is_sized() -> None:
+def test_a_fair_model_stays_within_its_reference_and_an_unfair_one_is_sized() -> None:
     m, n, replicates = 200, 60, 200
     alarms, fair_values, covered, sized = [], [], [], []
     for seed in range(replicates):
@@ -181,3 +181,32 @@ def test_a_fair_model_stays_within_exchanged_labels_and_an_unfair_one_is_sized()
     assert np.mean(alarms) <= stats.binom(replicates, 0.05).ppf(0.9995) / replicates
     assert abs(np.mean(sized) - 0.25) < 4 * np.std(sized, ddof=1) / np.sqrt(replicates)
     assert np.mean(covered) >= within(replicates)[0]  # cautious: the larger of two errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("noise", "activity"), [(1.0, 1.0), (2.0, 1.0), (1.0, 0.4)])
+def test_a_minority_that_is_noisier_or_rates_less_makes_no_fair_model_unfair(
+    noise: float, activity: float
+) -> None:
+    """15 % of users; exchanged labels would reject 45-98 % of these fair worlds."""
+    m, n, replicates = 200, 30, 200
+    member = np.arange(m) < 30
+    rejected, excluded, found = [], [], []
+    for seed in range(replicates):
+        rng = np.random.default_rng(seed)
+        rated = np.where(member, 0.5 * activity, 0.5)
+        users, items = np.nonzero(rng.random((m, n)) < rated[:, None])
+        error = rng.normal(size=len(users)) * np.where(member[users], noise, 1.0)
+        error += 0.5 * rng.normal(size=n)[items]  # of all alike: it is no unfairness
+        fair = yao_huang(np.zeros(len(users)), error, users, items, member, permutations=99)
+        rejected.append(fair.p_value[:4] <= 0.05)
+        lower, upper = fair.interval(0.95)
+        excluded.append(not lower <= 0.0 <= upper)
+        assert excluded[-1] == (fair.p_of_debiased < 0.05)
+        error += 1.2 * noise * rng.normal(size=n)[items] * member[users]
+        unfair = yao_huang(np.zeros(len(users)), error, users, items, member, permutations=99)
+        found.append(unfair.p_value[0] <= 0.05)
+    most = stats.binom(replicates, 0.05).ppf(0.9995) / replicates
+    assert np.all(np.mean(rejected, axis=0) <= most)
+    assert np.mean(excluded) <= most
+    assert np.mean(found) > 0.9
