@@ -56,8 +56,9 @@ def list_note(values: ListValues, metrics: Sequence[Metric]) -> str:
     if "outcome model" not in values.suffix:
         return note
     return (
-        f"{note} All members compete, and gains are expected ones (outcomes independent given their"
-        " means; of ratios, the ratio of expectations). It is the outcome model's opinion: the"
+        f"{note} All members compete, and outcomes are drawn from the outcome model, independent"
+        " given their means; users count by how often they have a positive gain. It is that"
+        " model's opinion: the"
         " interval leaves out that model's error, and no verdict is drawn from it."
     )
 

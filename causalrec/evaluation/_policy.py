@@ -121,7 +121,8 @@ def policy_value(
         rows. In an adaptive log: ("slate",) or ("row",).
     interval : {"clustered", "empirical_bernstein"}
         Student's t with clusters, or the bound of Maurer & Pontil (2009) on the sums of clusters:
-        wide, and valid in any sample size for outcomes and weights in a known range.
+        wide, and valid in any sample size for outcomes and weights in a known range and clusters
+        of one size; others are refused.
     largest_weight : float, optional
         The largest weight that the two policies allow, for that range. Default: of this log.
     level : float
@@ -197,7 +198,8 @@ def policy_value(
         kind="policy_value",
         title=f"Value of {target.words}",
         question=f"What would the mean outcome of {options.unit} be under {target.words}?",
-        answer=answer_of(rows, target.words, options) + beyond_support(assumptions, weights),
+        answer=answer_of(rows, target.words, options, chosen[options.names[0]])
+        + beyond_support(assumptions, weights),
         rows=rows,
         tables=tuple(tables),
         assumptions=assumptions,

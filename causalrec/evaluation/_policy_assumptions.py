@@ -9,7 +9,7 @@ import numpy as np
 
 from causalrec.evaluation._policies import TargetPolicy
 from causalrec.evaluation._policy_adaptive import Clock, drift
-from causalrec.evaluation._policy_estimators import Replay, parts_of, weights_of
+from causalrec.evaluation._policy_estimators import RECIPES, Replay, parts_of, weights_of
 from causalrec.evaluation._slate_models import STATEMENTS
 from causalrec.inference import Estimate
 from causalrec.results import Assumption
@@ -31,6 +31,10 @@ def never_logged_mass(log: InteractionLog, target: TargetPolicy) -> float | None
     if not absent.any():
         return 0.0
     return float(target.of_all[:, absent].sum(axis=1).mean())
+
+
+UNCHANGED = ("regression", "dr", "sndr")
+"""Estimators that leave weights as they are, or lean on the model in all they say."""
 
 
 def assumptions_of(
@@ -68,6 +72,17 @@ def assumptions_of(
                 statement="the regression estimate has no weights: it is right only where the"
                 " reward model is; the others do not need that",
                 status="untestable",
+            )
+        )
+    changed = [n for n in options.names if RECIPES[n].uses_model and n not in UNCHANGED]
+    if changed:
+        found.append(
+            Assumption(
+                name="right reward model where weights are changed",
+                statement=f"{' and '.join(changed)} give weights up for the reward model: where"
+                " they do, the value is as right as that model",
+                status="untestable",
+                evidence="Not needed where no weight is changed; compare with dr.",
             )
         )
     if allowed is not None:

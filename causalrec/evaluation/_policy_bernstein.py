@@ -108,6 +108,11 @@ def bernstein_widths(
     The rows of a cluster are summed, and a cluster's sum lies within the range of a row times the
     most rows that a cluster of this log has.
 
+    Raises
+    ------
+    StudyError
+        If clusters differ in how many units of the value they hold.
+
     Returns
     -------
     dict
@@ -115,6 +120,7 @@ def bernstein_widths(
     """
     clusters = np.unique(codes, return_inverse=True)[1]
     rows_each = np.bincount(clusters)
+    _refuse_unequal(np.asarray(np.bincount(clusters, weights=replay.unit), dtype=np.float64))
     scale = len(rows_each) / replay.n_units
     most = float(rows_each.max())
     numerators: dict[str, tuple[FloatArray, float, float]] = {}
@@ -133,6 +139,17 @@ def bernstein_widths(
             width = (high - low) * most * scale
         found[name] = bernstein_half_width(sums, width, level)
     return found
+
+
+def _refuse_unequal(units_each: FloatArray) -> None:
+    """Raise where clusters differ in size: the value is then a ratio, and no bounded mean."""
+    if units_each.min() != units_each.max():
+        raise StudyError(
+            "interval='empirical_bernstein' bounds a mean over clusters of one size; these have"
+            f" {units_each.min():g} to {units_each.max():g} units of the value, so that the value"
+            " is a ratio of two sums. Ask for interval='clustered', or name clusters that are one"
+            " unit each: sampled=('slate',) of a slate model, or ('row',)."
+        )
 
 
 def _row_range(

@@ -84,7 +84,7 @@ def transformed(weight: FloatArray, transform: str | None, parameter: float | No
     if transform == "switch":
         return np.where(weight <= parameter, weight, 0.0)
     if transform == "shrinkage":
-        return parameter * weight / (np.square(weight) + parameter)
+        return np.asarray(weight / (1.0 + np.square(weight / np.sqrt(parameter))))
     return weight / (1.0 - parameter + parameter * weight)
 
 
@@ -213,15 +213,26 @@ def mean_weight(replay: Replay) -> Part:
 
 
 def _normalised(replay: Replay, corrected: FloatArray, weight: FloatArray) -> list[Part]:
-    """Divide by the sum of weights: one for all rows, or one a place of the slate."""
-    if replay.place is None:
-        rows_a_unit = len(weight) / replay.n_units
-        return [Part(corrected, weight, rows_a_unit)]
+    """Divide by the sum of weights: one for all rows, or one a place of the slate.
+
+    A ratio is multiplied by its rows a unit, which are random where slates differ in length. Their
+    influence is a part of its own, whose value is zero.
+    """
+    everywhere = np.ones(len(weight), dtype=np.bool_)
+    places = [everywhere]
+    if replay.place is not None:
+        places = [replay.place == place for place in np.unique(replay.place).tolist()]
     parts = []
-    for place in np.unique(replay.place).tolist():
-        here = replay.place == place
+    for here in places:
         share = float(here.sum()) / replay.n_units
-        parts.append(Part(np.where(here, corrected, 0.0), np.where(here, weight, 0.0), share))
+        above, below = np.where(here, corrected, 0.0), np.where(here, weight, 0.0)
+        parts.append(Part(above, below, share))
+        surplus = here - share * replay.unit
+        # Nothing is random where every row is a unit, or every slate has the place.
+        fixed = share == 1.0 if replay.place is not None else not surplus.any()
+        if not fixed and below.sum() > 0.0:
+            ratio = float(above.sum() / below.sum())
+            parts.append(Part(surplus, replay.unit, ratio))
     return parts
 
 

@@ -108,8 +108,21 @@ def _top_share(weight: FloatArray) -> float:
     return float(np.partition(weight, len(weight) - top)[-top:].sum()) / total
 
 
-def answer_of(rows: Sequence[Row], words: str, options: PolicyOptions) -> str:
-    """Return the answer in two sentences."""
+def answer_of(rows: Sequence[Row], words: str, options: PolicyOptions, head: Chosen) -> str:
+    """Return the answer in two sentences, and what the interval of the first leaves out."""
+    return _compared(rows, words, options) + _of_changed_weights(head)
+
+
+def _of_changed_weights(head: Chosen) -> str:
+    if head.parameter is None:
+        return ""
+    return (
+        f" Weights are changed ({head.beside}): the interval does not allow for the bias that this"
+        " accepts."
+    )
+
+
+def _compared(rows: Sequence[Row], words: str, options: PolicyOptions) -> str:
     value, logged, gap = rows[0], rows[-2], rows[-1]
     text = f"Under {words} {options.unit} is worth {_with_interval(value)}"
     text += f" by {RECIPES[options.names[0]].words}"
@@ -163,7 +176,10 @@ def notes_of(
 
 
 def _model_words(options: PolicyOptions, default_model: bool, clock: Clock | None) -> str:
-    known = ", ".join(n for n in options.names if RECIPES[n].uses_model and n != "regression")
+    # Estimators that change weights lean on the model where they do; they say so themselves.
+    known = ", ".join(
+        n for n in options.names if RECIPES[n].uses_model and RECIPES[n].transform == "clip"
+    )
     if not default_model:
         text = "The reward model was given; keep the rows it was fitted on apart"
         return text + ("." if clock is None else ", and fit it on earlier rows only.")

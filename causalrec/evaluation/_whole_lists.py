@@ -6,7 +6,7 @@ declined.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,10 @@ from causalrec.evaluation._terms import ListTerm
 from causalrec.evaluation.metrics import Metric
 from causalrec.inference import Estimate
 from causalrec.scores import Score
+
+N_DRAWS = 20
+"""Of the outcomes of every cell, by the outcome model; users average their noise out further."""
+MOST_LEVELS = 20
 
 
 def declined(metric: Metric) -> str:
@@ -76,23 +80,63 @@ def on_slice(source: CellSource, terms: Sequence[ListTerm], gain: Gain, level: f
 def from_outcome_model(
     source: CellSource, terms: Sequence[ListTerm], law: OutcomeLaw, gain: Gain, level: float
 ) -> ListValues:
-    """Compute metrics of expected gains over all members, as the outcome model sees them."""
-    values = np.full((source.log.n_users, len(terms)), np.nan)
+    """Average metrics over draws of the outcomes of all members, as the outcome model sees them.
+
+    A ratio of gains, such as NDCG, is not that of expected gains. Cells are drawn independently
+    given the model; a draw in which a user has no positive gain is left out, as in `on_slice`.
+    """
+    shape = source.log.n_users, len(terms)
+    total, count = np.zeros(shape), np.zeros(shape)
+    levels = _levels(source)
+    rng = np.random.default_rng(0)
     for block in source.blocks(Coverage()):
         kept = block.take(block.member)
         assert kept.mean is not None
-        gains = np.maximum(law.gain(kept.mean, gain), 0.0)
-        found = _by_user(
-            terms,
-            source.contenders,
-            kept.users,
-            kept.items,
-            gains,
-            kept.predictions,
-            source.log.n_users,
-        )
-        values = np.where(np.isnan(values), found, values)
-    return _estimated(values, terms, "regression", level, " of the outcome model")
+        for outcome in _draws(law, kept.mean, levels, rng):
+            found = _by_user(
+                terms,
+                source.contenders,
+                kept.users,
+                kept.items,
+                np.maximum(gain.of(outcome), 0.0),
+                kept.predictions,
+                source.log.n_users,
+            )
+            there = np.isfinite(found)
+            total += np.where(there, found, 0.0)
+            count += there
+    counted = (count > 0).all(axis=1)
+    score = Score(total[counted] / N_DRAWS, count[counted] / N_DRAWS)
+    estimate = Estimate.from_score(
+        score,
+        clusters={"user": np.flatnonzero(counted)},
+        labels=[key(term, "regression") for term in terms],
+        sampled=("user",),
+        level=level,
+    )
+    without = int((~counted).sum())
+    return ListValues(estimate, " of the outcome model", int(counted.sum()), without)
+
+
+def _levels(source: CellSource) -> FloatArray:
+    """Return the outcomes to draw among: those recorded, or as many quantiles of them."""
+    found = np.unique(source.log.observed_cells().outcome)
+    if len(found) <= MOST_LEVELS:
+        return np.asarray(found, dtype=np.float64)
+    return np.unique(np.quantile(found, np.linspace(0.0, 1.0, MOST_LEVELS)))
+
+
+def _draws(
+    law: OutcomeLaw, mean: FloatArray, levels: FloatArray, rng: np.random.Generator
+) -> Iterator[FloatArray]:
+    """Yield outcomes of each cell: a level is passed with the chance that the law gives it."""
+    passing = [law.gain(mean, Gain(float(level))) for level in levels[1:]]
+    for _ in range(N_DRAWS):
+        uniform = rng.random(len(mean))
+        outcome = np.full(len(mean), levels[0])
+        for level, chance in zip(levels[1:], passing, strict=True):
+            outcome[uniform < chance] = level
+        yield outcome
 
 
 def _by_user(

@@ -218,3 +218,41 @@ def test_slates_are_valued_without_bias_where_their_model_holds(kind):
     # What assumes more is less noisy, and a reward model helps.
     assert spread["independent", "ips"] < spread["cascade", "ips"] < spread["standard", "ips"]
     assert spread["cascade", "dr"] < spread["cascade", "ips"]
+
+
+def uneven(n: int = 300) -> cr.InteractionLog:
+    """Return slates of one row or three, shown uniformly, a user each."""
+    rng = np.random.default_rng(0)
+    length = rng.choice([1, 3], size=n)
+    user = np.repeat(np.arange(n), length)
+    shown = pd.DataFrame({
+        "user_id": user, "slate": user, "item_id": rng.integers(4, size=len(user)),
+        "position": np.concatenate([np.arange(1, k + 1) for k in length]), "p": 0.25,
+        "click": (rng.random(len(user)) < 0.5).astype(float),
+    })  # fmt: skip
+    return cr.InteractionLog(
+        shown, outcome="click", logging_propensity="p", slate="slate", position="position",
+        outcome_range=(0, 1),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["independent", "cascade"])
+def test_lengths_of_slates_are_in_the_error_of_self_normalised_weights(model: str) -> None:
+    """All weights are one: the two are the same number, and its error that of a slate's sum."""
+    names = ["ips", "snips"]
+    found = cr.policy_value(uneven(), "uniform", estimator=names, slate_model=model)
+    ips, snips = found.rows[:2]
+    assert snips.value == pytest.approx(ips.value, abs=1e-12)
+    assert snips.standard_error == pytest.approx(ips.standard_error, rel=1e-9)
+
+
+def test_the_bound_of_bernstein_is_refused_for_clusters_of_unlike_sizes() -> None:
+    with pytest.raises(StudyError, match="1 to 3 units of the value"):
+        cr.policy_value(
+            uneven(), estimator="ips", interval="empirical_bernstein", sampled=("user",)
+        )
+    found = cr.policy_value(
+        uneven(), estimator="ips", interval="empirical_bernstein", slate_model="independent",
+        largest_weight=1.0,
+    )  # fmt: skip
+    assert found.rows[0].lower < found.rows[0].value < found.rows[0].upper
