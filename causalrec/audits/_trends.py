@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
-N_REPLICATES = 200
-N_RANDOM = 10
+N_GROUPS = 200
+N_RANDOM = 40
 WINDOWS = 6
 
 
@@ -53,6 +53,23 @@ class Windows:
         pairs = np.unique(self.window[inside] * n_users + self.users[inside]) // n_users
         return [int(n) for n in np.bincount(pairs, minlength=len(self.starts))]
 
+    def alike(self, n_users: int, rng: np.random.Generator) -> Windows:
+        """Return as many rows of each user in every window, drawn at random.
+
+        More rows show more of a catalogue, and spread exposure, for that alone (the rarefaction of
+        Hurlbert 1971): a log that grows would have trends where nothing else changes.
+        """
+        cell = self.window * n_users + self.users
+        counts = np.bincount(cell, minlength=len(self.starts) * n_users)
+        least = counts.reshape(len(self.starts), n_users).min(axis=0)
+        order = rng.permutation(len(cell))
+        order = order[np.argsort(cell[order], kind="stable")]
+        opens = np.cumsum(counts) - counts
+        kept = np.sort(order[np.arange(len(order)) - opens[cell[order]] < least[self.users[order]]])
+        return Windows(
+            self.users[kept], self.items[kept], self.window[kept], self.rows[kept], self.starts
+        )
+
 
 def add_trends(
     found: Found, question: AuditQuestion, attributes: Sequence[Attribute]
@@ -63,17 +80,31 @@ def add_trends(
     -----
     A slope is the least-squares slope over the windows, a linear function of the windows' values,
     so that its error is clustered by the user however often one comes back: exactly for means, by
-    drawing users again for Gini and coverage. Fewer rows make exposure lumpier: the Gini is also
-    followed beyond what as many uniformly random rows would have.
+    a jackknife over groups of users for Gini and coverage. Fewer rows make exposure lumpier: the
+    Gini is also followed beyond what as many uniformly random rows would have.
     """
     windows = windows_of(question)
     if isinstance(windows, str):
         return (), [windows]
-    tables = [_exposure(found, question, windows)]
+    rng = np.random.default_rng(question.seed)
+    alike = windows.alike(question.log.n_users, rng)
+    tables = []
+    said_of_rows = (
+        f"Concentration, coverage and entropy are of {len(alike.rows):,} of {len(windows.rows):,}"
+        " rows: as many of each user in every window, for more rows show more of a catalogue."
+    )
+    if len(np.unique(alike.users)) >= max(question.min_cell, 2):
+        tables.append(_exposure(found, question, alike, rng))
+    else:
+        said_of_rows = (
+            f"Concentration over time is not shown: fewer than {question.min_cell} users have rows"
+            " in every window."
+        )
     lines: list[tuple[Any, ...]] = []
     notes = [
         f"Trends: {len(windows.starts)} windows of equal length; slopes are per window. Means are"
-        " plain ones of the rows, not corrected for selection."
+        " plain ones of the rows, not corrected for selection.",
+        said_of_rows,
     ]
     if question.log.outcome is not None:
         for attribute in attributes:
@@ -126,17 +157,19 @@ def slope_weights(n: int) -> FloatArray:
 # ------------------------------------------------------------------ exposure
 
 
-def _exposure(found: Found, question: AuditQuestion, windows: Windows) -> Table:
+def _exposure(
+    found: Found, question: AuditQuestion, windows: Windows, rng: np.random.Generator
+) -> Table:
     """Add the slopes of Gini, Gini beyond chance, coverage and entropy; return their series."""
     log, n = question.log, len(windows.starts)
-    rng = np.random.default_rng(question.seed)
     series, replicates = _concentration(windows, log.n_users, log.n_items, rng)
     weights = slope_weights(n)
     critical = float(stats.norm.ppf((1.0 + question.level) / 2.0))
     users = len(np.unique(windows.users))
     for name, values in series.items():
         slope = float(weights @ values)
-        error = float((weights @ replicates[name]).std(ddof=1))
+        left_out = weights @ replicates[name]
+        error = float(left_out.std(ddof=1) * (len(left_out) - 1) / np.sqrt(len(left_out)))
         found.rows.append(
             Row(
                 label=f"trend of {name}",
@@ -152,7 +185,7 @@ def _exposure(found: Found, question: AuditQuestion, windows: Windows) -> Table:
                 population=f"{n} windows",
                 estimator="log",
                 clusters={"user": users},
-                interval_method=f"least-squares slope per window, {N_REPLICATES} draws of users",
+                interval_method="least-squares slope per window, jackknife over groups of users",
             )
         )
     entropy, by_window = _entropy(windows, log.n_users, log.n_items, question.level)
@@ -181,23 +214,29 @@ def _concentration(
     windows: Windows, n_users: int, n_items: int, rng: np.random.Generator
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Return the series, (windows,) each, and their replicates, (windows, replicates) each."""
-    drawn = rng.multinomial(n_users, np.full(n_users, 1.0 / n_users), size=N_REPLICATES).T
+    # A delete-a-group jackknife: drawing users again lumps the few rows of a window together.
+    groups = min(N_GROUPS, len(np.unique(windows.users)))
+    fold = np.zeros(n_users, dtype=np.int64)
+    seen = np.unique(windows.users)
+    fold[seen] = rng.permutation(len(seen)) % groups
+    drawn = fold[:, None] != np.arange(groups)
     names = ("gini of exposure", "gini beyond chance", "coverage")
     series: dict[str, list[float]] = {name: [] for name in names}
     replicates: dict[str, list[FloatArray]] = {name: [] for name in names}
+    size = len(windows.users) // len(windows.starts)  # the same in every window
+    chance = float(
+        np.mean([
+            gini(np.bincount(rng.integers(0, n_items, size), minlength=n_items))
+            for _ in range(N_RANDOM)
+        ])
+    )  # fmt: skip
     for k in range(len(windows.starts)):
         inside = windows.window == k
         users, items = windows.users[inside], windows.items[inside]
         cells = sparse.csr_array((np.ones(len(users)), (items, users)), shape=(n_items, n_users))
         exposure = np.asarray(cells.sum(axis=1))
-        chance = float(
-            np.mean([
-                gini(np.bincount(rng.integers(0, n_items, len(items)), minlength=n_items))
-                for _ in range(N_RANDOM)
-            ])
-        )  # fmt: skip
         again = np.asarray(cells @ drawn.astype(np.float64))
-        ginis = np.array([gini(again[:, r]) for r in range(N_REPLICATES)])
+        ginis = np.array([gini(again[:, r]) for r in range(groups)])
         values = (gini(exposure), gini(exposure) - chance, float((exposure > 0).mean()))
         found = (ginis, ginis, (again > 0).mean(axis=0))
         for name, value, replicate in zip(names, values, found, strict=True):

@@ -13,6 +13,8 @@ from causalrec.results import format_cell
 from causalrec.scores import Score
 
 LABEL = "cost of one"
+NOTHING = 1e-9
+"""Below this a cost is the rounding of sums."""
 
 
 def cost_of(
@@ -47,6 +49,10 @@ def cost_words(cost: Estimate | None, cells: int, unit: str) -> str:
         return " What that costs, the log does not say."
     value, (lower, upper) = float(cost), cost.interval()[0].tolist()
     one = unit.removesuffix("s")
+    if abs(value) < NOTHING:
+        return (
+            f" A {one} drawn at random yields what one of the log's policy does: it costs nothing."
+        )
     how = "less" if value > 0 else "more"
     told = (
         f" A {one} drawn at random yields {format_cell(abs(value))} {how} than one of the log's"

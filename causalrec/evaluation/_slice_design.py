@@ -12,6 +12,11 @@ MOST_USERS = 2**40
 """What more users than these do not reach, none do."""
 
 
+ENOUGH = 10.2
+"""Clusters to expect on the smaller side, so that five are there in 95 of 100 slices: fewer have no
+interval."""
+
+
 @dataclass(frozen=True)
 class Design:
     """Users times items a user, and what they promise.
@@ -84,7 +89,7 @@ class SliceQuestion:
         return found.user / users + item + found.cell / n
 
     def critical(self, users: float, each: float) -> tuple[float, float]:
-        """Return half width and detectable difference in standard errors.
+        """Return half width and detectable difference in standard errors; infinite below `ENOUGH`.
 
         As `Estimate.interval` has them: Student's t on the fewest effective clusters G, less one,
         and standard errors sqrt(G / (G - 1)) larger.
@@ -97,7 +102,9 @@ class SliceQuestion:
             fourth = times + 7 * times**2 + 6 * times**3 + times**4
             items = self.catalogue * (times + times**2) ** 2 / fourth
             clusters = min(clusters, items * self.balance[1])
-        fewest = max(clusters, 2.0)
+        if clusters < ENOUGH:
+            return math.inf, math.inf
+        fewest = clusters
         widened = math.sqrt(fewest / (fewest - 1.0))
         own = special.stdtrit(fewest - 1.0, 0.5 + self.level / 2)
         found = special.stdtrit(fewest - 1.0, self.power)

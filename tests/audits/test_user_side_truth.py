@@ -198,15 +198,45 @@ def test_a_minority_that_is_noisier_or_rates_less_makes_no_fair_model_unfair(
         users, items = np.nonzero(rng.random((m, n)) < rated[:, None])
         error = rng.normal(size=len(users)) * np.where(member[users], noise, 1.0)
         error += 0.5 * rng.normal(size=n)[items]  # of all alike: it is no unfairness
-        fair = yao_huang(np.zeros(len(users)), error, users, items, member, permutations=99)
+        fair = yao_huang(np.zeros(len(users)), error, users, items, member, permutations=59)
         rejected.append(fair.p_value[:4] <= 0.05)
         lower, upper = fair.interval(0.95)
         excluded.append(not lower <= 0.0 <= upper)
         assert excluded[-1] == (fair.p_of_debiased < 0.05)
         error += 1.2 * noise * rng.normal(size=n)[items] * member[users]
-        unfair = yao_huang(np.zeros(len(users)), error, users, items, member, permutations=99)
+        unfair = yao_huang(np.zeros(len(users)), error, users, items, member, permutations=59)
         found.append(unfair.p_value[0] <= 0.05)
     most = stats.binom(replicates, 0.05).ppf(0.9995) / replicates
     assert np.all(np.mean(rejected, axis=0) <= most)
     assert np.mean(excluded) <= most
     assert np.mean(found) > 0.9
+
+
+@pytest.mark.slow
+def test_a_log_that_grows_has_no_trend_of_concentration() -> None:
+    """Habits and tastes stand still; later windows have more rows, which alone show more items."""
+    replicates, m, n, rows = 60, 80, 30, 1_500
+    found: dict[str, list[bool]] = {}
+    for seed in range(replicates):
+        rng = np.random.default_rng(seed)
+        user, habit = rng.integers(m, size=rows), rng.integers(n, size=m)
+        item = np.where(rng.random(rows) < 0.3, habit[user], rng.integers(n, size=rows))
+        days = pd.to_timedelta(60.0 * np.sqrt(rng.random(rows)), unit="D")
+        events = pd.DataFrame({
+            "user_id": user, "item_id": item, "like": rng.integers(2, size=rows), "p": 0.5,
+            "when": pd.Timestamp("2026-01-01") + days,
+        })  # fmt: skip
+        log = cr.InteractionLog(
+            events, outcome="like", timestamp="when", logging_propensity="p",
+            users=pd.DataFrame({"user_id": range(m), "side": np.arange(m) % 2}),
+        )  # fmt: skip
+        audit = cr.audit(log, user_groups="side", measures="trends", min_cell=2)
+        for row in audit.rows:
+            if row.label.startswith("trend of") and row.lower is not None:
+                found.setdefault(row.label, []).append(not row.lower <= 0.0 <= row.upper)
+    most = stats.binom(replicates, 0.05).ppf(0.9995) / replicates
+    alarms = {name: float(np.mean(each)) for name, each in found.items()}
+    assert {"trend of gini beyond chance", "trend of coverage", "trend of users' entropy"} <= set(
+        alarms
+    )
+    assert max(alarms.values()) <= most, alarms
