@@ -348,6 +348,15 @@ class Evaluator:
                     f"{question.gain.threshold:g} is the first outcome above the middle of the"
                     " range; relevance_threshold= says otherwise."
                 )
+        if "naive" in question.estimators and any(
+            m.form == "sum" and m.scope == "list" and m.definition.per == "user"
+            for m in question.metrics
+        ):
+            notes.append(
+                "naive, of a sum over a list, takes the recorded cells of a user for all of them:"
+                " where what is listed is also what is recorded it is far too high, and may leave"
+                " the range of the metric."
+            )
         if any(m.scope == "list" for m in question.metrics) and "item" in question.sampled:
             notes.append(NOTE)
         notes += [note for one in question.contenders for note in one.notes(question.log)]

@@ -32,7 +32,8 @@ def cost_of(
     share = np.column_stack([np.ones(len(weight)), weight])
     labels = ["under the log's policy", "at random"]
     joint = Estimate.from_score(Score(both, share), clusters, labels, level=level)
-    return joint.difference(labels[0], labels[1], LABEL)
+    found = joint.difference(labels[0], labels[1], LABEL)
+    return found.shift(-found.value) if abs(float(found)) < NOTHING else found
 
 
 def cost_words(cost: Estimate | None, cells: int, unit: str) -> str:
@@ -49,7 +50,7 @@ def cost_words(cost: Estimate | None, cells: int, unit: str) -> str:
         return " What that costs, the log does not say."
     value, (lower, upper) = float(cost), cost.interval()[0].tolist()
     one = unit.removesuffix("s")
-    if abs(value) < NOTHING:
+    if value == 0.0:
         return (
             f" A {one} drawn at random yields what one of the log's policy does: it costs nothing."
         )
