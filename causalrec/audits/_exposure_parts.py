@@ -34,7 +34,6 @@ from causalrec.audits._decomposition_parts import (
 )
 
 BASELINE, PREVALENCE, EFFECT, SELECTION = "baseline", "prevalence", "effect", "selection"
-LABELS = (BASELINE, PREVALENCE, EFFECT, SELECTION)
 SIDES = ("a", "b")
 
 

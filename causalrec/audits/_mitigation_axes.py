@@ -53,10 +53,6 @@ class Axis:
         """Return whether the first is better beyond chance."""
         return self.gain(first, second)[1] > 0.0
 
-    def as_good(self, first: str, second: str) -> bool:
-        """Return whether the first is at least as good in the point estimates."""
-        return self.gain(first, second)[0] >= 0.0
-
 
 def linear_axis(
     name: str, estimate: Estimate, *, higher_is_better: bool, level: float, pair_level: float

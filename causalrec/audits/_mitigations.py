@@ -122,20 +122,10 @@ def compare_mitigations(
     """
     dimensions = (sampled,) if isinstance(sampled, str) else tuple(sampled)
     k = _length(accuracy)
-    if dimensions not in SAMPLED:
-        raise StudyError(
-            f"sampled={dimensions!r} means nothing here: ('user', 'item') or ('user',)."
-        )
-    if not isinstance(models, Mapping) or len(models) < 2:
-        raise StudyError(
-            "Pass the deployed model first and a candidate beside it:"
-            " {'deployed': model, 'calibrated': CalibratedReranker(model, ...).fit(train)}."
-        )
-    named = {str(name): model for name, model in models.items()}
     texts = (fairness,) if isinstance(fairness, str) else tuple(dict.fromkeys(fairness))
+    _refuse(models, dimensions, texts)
+    named = {str(name): model for name, model in models.items()}
     asked = [parse_fairness(text, log) for text in texts]
-    if not asked:
-        raise StudyError("Name a measure of fairness: fairness='exposure:COLUMN=LEVEL'.")
     check_no_small_rest(log, asked, min_cell)
     judged = evaluate(
         named,
@@ -164,19 +154,13 @@ def compare_mitigations(
     population = next(row.population for row in judged.rows if row.estimator == headline)
     n_users = max(len(set(one.users.tolist())) for one in lists.values())
     about = About(population, headline, level, n_users)
-    rows: list[Row] = [
-        *value_rows(utility, values, about),
-        *difference_rows(utility, deployed, about),
-    ]
+    rows = [*value_rows(utility, values, about), *difference_rows(utility, deployed, about)]
     of_lists = About(words, "lists", level, n_users)
     tables, sentences = [], []
     for one in asked:
         axis, more = _fairness(one, lists, log, train, dimensions, pair_level, of_lists)
         standing = verdicts(list(named), utility, axis)
-        rows += [
-            *more,
-            *difference_rows(axis, deployed, of_lists),
-        ]
+        rows += [*more, *difference_rows(axis, deployed, of_lists)]
         tables.append(frontier_table(utility, axis, standing))
         sentences.append(answer_of_frontier(utility, axis, standing, deployed))
     return Result(
@@ -205,6 +189,18 @@ def compare_mitigations(
             },
         ),
     )
+
+
+def _refuse(models: object, sampled: tuple[str, ...], fairness: tuple[str, ...]) -> None:
+    if sampled not in SAMPLED:
+        raise StudyError(f"sampled={sampled!r} means nothing here: ('user', 'item') or ('user',).")
+    if not isinstance(models, Mapping) or len(models) < 2:
+        raise StudyError(
+            "Pass the deployed model first and a candidate beside it:"
+            " {'deployed': model, 'calibrated': CalibratedReranker(model, ...).fit(train)}."
+        )
+    if not fairness:
+        raise StudyError("Name a measure of fairness: fairness='exposure:COLUMN=LEVEL'.")
 
 
 def _length(accuracy: str) -> int:

@@ -277,13 +277,11 @@ def _gaps(
     found: Found, question: AuditQuestion, windows: Windows, attribute: Attribute
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Add the slope of every group and gap; return notes and the series of the groups."""
-    log, n = question.log, len(windows.starts)
-    assert log.outcome is not None
+    members = {level: attribute.codes == attribute.levels.index(level) for level in attribute.shown}
     kept = [
         level
-        for level in attribute.shown
-        if min(windows.users_in(log.n_users, attribute.codes == attribute.levels.index(level)))
-        >= question.min_cell
+        for level, inside in members.items()
+        if min(windows.users_in(question.log.n_users, inside)) >= question.min_cell
     ]
     notes = []
     if len(kept) < len(attribute.shown):
@@ -293,9 +291,23 @@ def _gaps(
         )
     if len(kept) < 2 or attribute.reference not in kept:
         return notes, []
+    mean = _means(question, windows, attribute)
+    found.add(_slopes(mean, kept, attribute.reference, question, attribute), judged=False)
+    value = dict(zip(mean.labels, mean.value.tolist(), strict=True))
+    return notes, [
+        (attribute.column, level, f"{attribute.column}={level}", start, value[f"{k}|{level}"])
+        for level in kept
+        for k, start in enumerate(windows.starts)
+    ]
+
+
+def _means(question: AuditQuestion, windows: Windows, attribute: Attribute) -> Estimate:
+    """Return the mean outcome of each window and level, labelled "WINDOW|LEVEL"."""
+    log, n = question.log, len(windows.starts)
+    assert log.outcome is not None
     own = attribute.codes[windows.users]
     q = len(attribute.levels)
-    mean = Estimate.from_score(
+    return Estimate.from_score(
         Score(log.outcome[windows.rows]),
         {"user": windows.users, "item": windows.items},
         labels=[f"{k}|{level}" for k in range(n) for level in attribute.levels],
@@ -304,8 +316,17 @@ def _gaps(
         sampled=question.sampled,
         level=question.level,
     )
-    weights = slope_weights(n)
-    base = attribute.reference
+
+
+def _slopes(
+    mean: Estimate,
+    kept: Sequence[str],
+    base: str,
+    question: AuditQuestion,
+    attribute: Attribute,
+) -> list[Row]:
+    """Return the slope of each group over the windows, and of its gap to the base."""
+    weights = slope_weights(WINDOWS)
     names = {level: f"trend of mean, {attribute.column}={level}" for level in kept}
     slopes = mean.contrast(
         {
@@ -314,13 +335,10 @@ def _gaps(
         }
     )
     own_rows = _slope_rows(slopes, question, {names[x]: attribute.counts[x] for x in kept})
-    found.add(
-        [
-            row.model_copy(update={"group": attribute.group(level)})
-            for row, level in zip(own_rows, kept, strict=True)
-        ],
-        judged=False,
-    )
+    rows = [
+        row.model_copy(update={"group": attribute.group(level)})
+        for row, level in zip(own_rows, kept, strict=True)
+    ]
     gaps = {
         f"trend of mean gap, {attribute.column}: {level} - {base}": (level, base)
         for level in kept
@@ -330,18 +348,9 @@ def _gaps(
         {name: {names[a]: 1.0, names[b]: -1.0} for name, (a, b) in gaps.items()}
     )
     smaller = {name: min(attribute.counts[x] for x in pair) for name, pair in gaps.items()}
-    found.add(
-        [
-            row.model_copy(update={"derived_from": tuple(names[x] for x in gaps[row.label])})
-            for row in _slope_rows(differences, question, smaller)
-        ],
-        judged=False,
-    )
-    value = dict(zip(mean.labels, mean.value.tolist(), strict=True))
-    return notes, [
-        (attribute.column, level, f"{attribute.column}={level}", start, value[f"{k}|{level}"])
-        for level in kept
-        for k, start in enumerate(windows.starts)
+    return rows + [
+        row.model_copy(update={"derived_from": tuple(names[x] for x in gaps[row.label])})
+        for row in _slope_rows(differences, question, smaller)
     ]
 
 

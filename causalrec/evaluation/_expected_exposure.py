@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from causalrec.evaluation._cell_evaluator import evaluator_of_cells
 from causalrec.evaluation._cells import CellBlock, Coverage
 from causalrec.evaluation._law import Gain
 from causalrec.evaluation._merit_estimates import Attention
-from causalrec.evaluation._merit_question import merit_evaluator
 from causalrec.evaluation._recommenders import FloatArray
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def expected_exposure(
     **options
         As in `merit_estimates`.
     """
-    evaluator = merit_evaluator(log, **options)
+    evaluator = evaluator_of_cells(log, purpose="expected exposure, relevance included", **options)
     dense = _Dense(evaluator, attention, part_of_item)
     kept: dict[str, list[npt.NDArray[Any]]] = {"users": [], "even": []}
     listed = 0

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from causalrec.errors import StudyError
+from causalrec.evaluation._cell_evaluator import evaluator_of_cells
 from causalrec.evaluation._common_support import common_support, shared_words
 from causalrec.evaluation._engine import NEEDS_EVERY_CELL, Sums, Weights, accumulate
-from causalrec.evaluation._evaluation_options import EvaluationQuestion, estimators_for
 from causalrec.evaluation._evaluator import Evaluator
 from causalrec.evaluation._group_rows import GroupRows
 from causalrec.evaluation._groups import EVERYBODY, Group, groups_by
 from causalrec.evaluation._law import GainForm
 from causalrec.evaluation._recommenders import contenders
 from causalrec.evaluation._sensitivity import Recorded
-from causalrec.evaluation._setup import parts_of
 from causalrec.evaluation._terms import OutcomeTerm, Term
 from causalrec.evaluation.metrics import parse_metrics
 from causalrec.inference import Estimate
@@ -153,36 +152,28 @@ def group_estimates(
     >>> by_country.estimates["mean"].difference(a, b, "A - B").labels
     ('A - B',)
     """
-    log.require("ratings", "candidates", purpose="numbers over cells, recorded or not, by group")
     columns = (by,) if isinstance(by, str) else tuple(by)
-    parts = parts_of(log)
-    chosen, uniform = estimators_for(
-        list(estimators) if parts.selected is not None else None, parts
-    )
-    used = parts.randomized if uniform else parts.selected
-    assert used is not None
     asked = [name for name in metrics if name != MEAN]
     _refuse_what_does_not_add_up(asked)
-    question = EvaluationQuestion(
-        log=used,
-        contenders=contenders(model) if asked else (),
+    evaluator = evaluator_of_cells(
+        log,
+        purpose="numbers over cells, recorded or not, by group",
+        models=contenders(model) if asked else (),
         metrics=parse_metrics(asked) if asked else (),
-        estimators=chosen,
-        uniform=uniform,
+        gain=gain,
+        estimators=estimators,
         propensity=propensity,
         outcome_model=outcome_model,
         graph=graph,
-        sampled=tuple(sampled),
-        population="supported",
-        threshold=relevance_threshold,
-        gain_form=gain,
+        sampled=sampled,
+        relevance_threshold=relevance_threshold,
         train=train,
         clip=clip,
         floor=floor,
         level=level,
-        seed=random_state,
+        random_state=random_state,
     )
-    return _Grouped(Evaluator.of(question), tuple(metrics), columns, tuple(provider_columns)).run()
+    return _Grouped(evaluator, tuple(metrics), columns, tuple(provider_columns)).run()
 
 
 def _refuse_what_does_not_add_up(asked: Sequence[str]) -> None:

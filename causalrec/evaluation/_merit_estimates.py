@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from causalrec.evaluation._cell_evaluator import evaluator_of_cells
 from causalrec.evaluation._cells import CellBlock, Coverage
 from causalrec.evaluation._common_support import common_support, shared_words
 from causalrec.evaluation._groups import Group
 from causalrec.evaluation._law import Gain
-from causalrec.evaluation._merit_question import merit_evaluator
 from causalrec.evaluation._recommenders import FloatArray
 from causalrec.inference import CellTotals, Estimate
 from causalrec.scores import dr_score
@@ -148,8 +148,9 @@ def merit_estimates(
     random_state
         As in `evaluate`.
     """
-    evaluator = merit_evaluator(
+    evaluator = evaluator_of_cells(
         log,
+        purpose="merit of items, shown or not",
         estimators=estimators,
         propensity=propensity,
         outcome_model=outcome_model,

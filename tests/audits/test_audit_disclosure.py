@@ -161,3 +161,32 @@ def test_how_many_have_no_level_is_not_told_where_a_group_would_follow(other: bo
     assert "Some users have no 'level'; they belong to no group." in found.notes
     assert not any("12 users" in note for note in found.notes)
     assert not [row for row in found.rows if "whatever the unknown" in row.label]
+
+
+@pytest.mark.parametrize("family", ["popularity", "opportunity", "miscalibration", "trends", "all"])
+def test_a_family_of_measures_hides_no_more_groups_than_another(family: str) -> None:
+    """A number of few subjects, or of part of a group, is no margin of the others."""
+    log = log_with_small_groups()
+    events = pd.DataFrame({
+        "user_id": log.user_ids[log.user_codes], "item_id": log.item_ids[log.item_codes],
+        "rating": (log.outcome > 0).astype(float),
+        "when": pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(log.n_rows) % 60, unit="D"),
+    })  # fmt: skip
+    timed = cr.InteractionLog(
+        events,
+        users=log.users.rename_axis("user_id").reset_index(),
+        items=log.items.rename_axis("item_id").reset_index(),
+        timestamp="when",
+    )
+    found = cr.audit(
+        timed, lambda users, items: np.cos(np.asarray(users) + np.asarray(items)),
+        user_groups="region", item_groups="kind", propensity=0.3, estimators=["naive"],
+        metrics=["mse"], measures=family, k=5, exclude_seen=False, relevance_threshold=1.0,
+    )  # fmt: skip
+    status = {
+        level: {row.status for row in found.rows if row.group == {column: level}}
+        for column, levels in (("region", SMALL), ("kind", ("song", "talk", "ad")))
+        for level in levels
+    }
+    assert all("suppressed" not in status[level] for level in ("north", "south", "song"))
+    assert all(status[level] == {"suppressed"} for level in ("east", "west", "talk", "ad"))

@@ -71,6 +71,8 @@ def test_no_measure_tells_of_a_hidden_group() -> None:
             continue
         for name in ("value", "standard_error", "lower", "upper"):
             number = getattr(row, name)
+            # With one propensity for all naive is SNIPS: their ratio is 1 to the last digit, in
+            # groups that are shown too.
             if number is not None and min(abs(number), abs(number - 1.0)) > 1e-9:
                 assert float(number) not in told, (row.label, name)
                 checked += 1

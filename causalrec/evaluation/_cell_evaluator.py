@@ -1,4 +1,4 @@
-"""What the gain of cells, recorded or not, needs: propensities, and an outcome model."""
+"""What numbers over cells, recorded or not, need: propensities, and an outcome model."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from causalrec.evaluation._evaluation_options import EvaluationQuestion, estimators_for
 from causalrec.evaluation._evaluator import Evaluator
+from causalrec.evaluation._law import GainForm
+from causalrec.evaluation._recommenders import Contender
 from causalrec.evaluation._setup import parts_of
+from causalrec.evaluation.metrics import Metric
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
     from causalrec.interactions import InteractionLog
 
 
-def merit_evaluator(
+def evaluator_of_cells(
     log: InteractionLog,
     *,
+    purpose: str,
+    models: tuple[Contender, ...] = (),
+    metrics: tuple[Metric, ...] = (),
+    gain: GainForm = "linear",
     estimators: Sequence[str],
     propensity: Any = None,
     outcome_model: Any = None,
@@ -29,8 +36,8 @@ def merit_evaluator(
     level: float = 0.95,
     random_state: int | None = 0,
 ) -> Evaluator:
-    """Resolve propensity and outcome model for what needs the gain of cells, recorded or not."""
-    log.require("ratings", "candidates", purpose="merit of items, shown or not")
+    """Resolve propensity and outcome model of the supported cells, recorded or not."""
+    log.require("ratings", "candidates", purpose=purpose)
     parts = parts_of(log)
     chosen, uniform = estimators_for(
         list(estimators) if parts.selected is not None else None, parts
@@ -39,8 +46,8 @@ def merit_evaluator(
     assert used is not None
     question = EvaluationQuestion(
         log=used,
-        contenders=(),
-        metrics=(),
+        contenders=models,
+        metrics=metrics,
         estimators=chosen,
         uniform=uniform,
         propensity=propensity,
@@ -49,7 +56,7 @@ def merit_evaluator(
         sampled=tuple(sampled),
         population="supported",
         threshold=relevance_threshold,
-        gain_form="linear",
+        gain_form=gain,
         train=train,
         clip=clip,
         floor=floor,
