@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 import causalrec as cr
-from causalrec.reporting import evidence_annex
+from causalrec.reporting import AuditScope, evidence_annex
 
 K = 10
 
@@ -67,7 +67,15 @@ def main() -> None:
 
     print(f"\n{audit.answer}")
     path = cr.write_report(audit, "users-report.html", title="Does it work for all?")
-    annex = cr.write_report(evidence_annex(audit), "users-annex.html")
+    scope = AuditScope(
+        system="a simulated music service, its trained recommender",
+        population=f"{music.log.n_users:,} listeners, by country and age",
+        exclusions="cells that the recommender was trained on",
+        intended_use="to say whether lists work as well for every group",
+        out_of_scope="what listening does to later taste",
+        independence="an example: the auditor wrote the service",
+    )
+    annex = cr.write_report(evidence_annex(audit, scope), "users-annex.html")
     print(f"\nThe report: {path}; the same as evidence, in the order auditors ask for: {annex}")
 
 

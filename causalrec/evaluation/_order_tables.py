@@ -44,7 +44,7 @@ class Flip:
 def flip_rows(flip: Flip, level: float) -> list[Row]:
     """Return a row for each Lambda of a pair."""
     said = (
-        ("Lambda of the difference", flip.of_difference, "bounds of the difference reach zero"),
+        ("Lambda of the difference", flip.of_difference, "the bounds of the difference reach zero"),
         (f"Lambda of the {level:.0%} interval", flip.of_interval, "its interval reaches zero"),
     )
     return [
@@ -56,7 +56,7 @@ def flip_rows(flip: Flip, level: float) -> list[Row]:
             estimator="marginal sensitivity model",
             unit="",
             status="ok" if math.isfinite(value) else "not_estimable",
-            note=f"the smallest factor at which the {what}"
+            note=f"the smallest factor at which {what}"
             if math.isfinite(value)
             else f"no factor up to {LARGEST:g} is enough"
             if math.isinf(value)
