@@ -13,6 +13,8 @@ from _timing import Extrapolated, Run, check, compare, has, say_versions, show  
 
 # isort: split
 
+import os
+import time
 import warnings
 
 import numpy as np
@@ -70,6 +72,15 @@ def main() -> None:
         abs(row.value - known) / row.standard_error for row, known in zip(mse, truth, strict=True)
     )
     check(f"the mse of every group is the true one (largest {worst:.1f} errors)", worst < 3.5)
+
+    for sensitivity in (False, True):
+        waits = []
+        for _ in range(3):
+            start = time.perf_counter()
+            audit(sensitivity)
+            waits.append(time.perf_counter() - start)
+        what = "with Lambda*" if sensitivity else "without Lambda*"
+        print(f"  a user waits {np.median(waits):.1f} s, {what} (wall, {os.cpu_count()} cores)")
 
     peers: dict[str, Run | Extrapolated] = {}
     if has("fairlearn"):

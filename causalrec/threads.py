@@ -1,15 +1,16 @@
-"""One BLAS thread where sums are long (another order moves the last digits); compilation."""
+"""One BLAS thread where sums are long (another order moves the last digits); pools; compilation."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
+Item = TypeVar("Item")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -48,6 +49,18 @@ def compiled(function: Function) -> Function:
         return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     except RuntimeError:  # no writable cache folder: compile in each process
         return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
+
+
+def two_at_a_time(function: Callable[[Item], Value], items: Iterable[Item]) -> list[Value]:
+    """Return what a function makes of each item, two at a time, in their order.
+
+    For long sums that do not know of each other: numpy lets go of the interpreter. More at a time
+    would hold more arrays of all rows.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(function, items))
 
 
 def one_thread(function: Callable[Parameters, Value]) -> Callable[Parameters, Value]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from causalrec.audits._gaps import Found
 from causalrec.audits._group_means import dimensions_of, headline_of
 from causalrec.audits._lambda import Extremes, GapLambda, gap_lambda
 from causalrec.results import Assumption, Table
+from causalrec.threads import two_at_a_time
 
 if TYPE_CHECKING:
     from causalrec.audits._attributes import Attribute
@@ -50,8 +52,11 @@ def add_robustness(
         if not WEIGHTED & set(by_group.estimators) or answers.propensity is None:
             continue
         attribute = attributes[by_group.column]
-        for metric in by_group.metrics:
-            for level, one in _lambdas(answers, by_group, attribute, metric, question).items():
+        lambdas = two_at_a_time(
+            partial(_lambdas, answers, by_group, attribute, question), by_group.metrics
+        )
+        for metric, found_of in zip(by_group.metrics, lambdas, strict=True):
+            for level, one in found_of.items():
                 name = f"{metric} gap, {attribute.column}: {level} - {attribute.reference}"
                 found.lambdas[name] = one
                 lines.append(
@@ -84,8 +89,8 @@ def _lambdas(
     answers: GroupAnswers,
     by_group: GroupEstimates,
     attribute: Attribute,
-    metric: str,
     question: AuditQuestion,
+    metric: str,
 ) -> dict[str, GapLambda]:
     """Return Lambda* by compared level."""
     if attribute.reference is None:

@@ -23,6 +23,7 @@ from causalrec.evaluation._terms import OutcomeTerm, Term
 from causalrec.evaluation.metrics import parse_metrics
 from causalrec.inference import Estimate
 from causalrec.results import Assumption
+from causalrec.threads import two_at_a_time
 
 if TYPE_CHECKING:
     from causalrec.graph import CausalGraph
@@ -295,8 +296,10 @@ class _Grouped:
             clusters["provider"] = log.provider[rows.items].astype(np.int64)
         sampled = ("provider" if by_provider and s == "item" else s for s in question.sampled)
         chosen = {name: clusters[name] for name in sampled}
-        return {
-            name: rows.estimate(
+        rows.codes_of(groups)  # found once, before the metrics ask for it
+
+        def estimate(term: Term) -> Estimate:
+            return rows.estimate(
                 term,
                 question.estimators,
                 groups,
@@ -305,8 +308,8 @@ class _Grouped:
                 one_row_per_cell=not by_provider
                 and (log.kind == "ratings" or log.one_row_per_cell),
             )
-            for name, term in self.terms.items()
-        }
+
+        return dict(zip(self.terms, two_at_a_time(estimate, self.terms.values()), strict=True))
 
     def _accumulate(
         self, support: Support | None, groups: Sequence[Group], by_provider: bool

